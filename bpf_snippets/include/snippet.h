@@ -1,0 +1,130 @@
+/* What every snippet needs: kernel helpers, map definitions, and reads of kernel memory that survive
+ * another kernel's struct layout. Only what the snippets use is declared; nothing is copied from kernel headers.
+ * The one place that knows the compiler: everything else is the same text for each engine.
+ */
+#pragma once
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed int s32;
+typedef signed long long s64;
+
+#define bool _Bool
+#define true 1
+#define false 0
+
+#define SEC(name) __attribute__((section(name), used))
+#define INLINE static inline __attribute__((always_inline))
+#define PRESERVE __attribute__((preserve_access_index))
+#define BARRIER(var) asm volatile("" : "+r"(var))
+
+/* Kernel helpers, by the numbers of the BPF UAPI. */
+static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
+static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
+static long (*const bpf_get_current_comm)(void *to, u32 size) = (void *)16;
+static u64 (*const bpf_get_current_task)(void) = (void *)35;
+static long (*const bpf_probe_read_user)(void *to, u32 size, const void *from) = (void *)112;
+static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+static long (*const bpf_probe_read_user_str)(void *to, u32 size, const void *from) = (void *)114;
+static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
+static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
+static long (*const bpf_loop)(u32 times, void *body, void *context, u64 flags) = (void *)181;
+
+enum {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_F_MMAPABLE = 1 << 10,
+	BPF_NOEXIST = 1,
+	BPF_RB_NO_WAKEUP = 1,
+};
+
+#define MAP_KEYED(name, map_type, key_type, value_type, entries, flags)                                                \
+	struct {                                                                                                       \
+		int (*type)[map_type];                                                                                 \
+		int (*max_entries)[entries];                                                                           \
+		int (*map_flags)[flags];                                                                               \
+		key_type *key;                                                                                         \
+		value_type *value;                                                                                     \
+	} name SEC(".maps")
+#define MAP_ARRAY(name, value_type, entries, flags) MAP_KEYED(name, BPF_MAP_TYPE_ARRAY, u32, value_type, entries, flags)
+#define MAP_PERCPU(name, value_type) MAP_KEYED(name, BPF_MAP_TYPE_PERCPU_ARRAY, u32, value_type, 1, 0)
+#define MAP_RING(name, bytes)                                                                                          \
+	struct {                                                                                                       \
+		int (*type)[BPF_MAP_TYPE_RINGBUF];                                                                     \
+		int (*max_entries)[bytes];                                                                             \
+	} name SEC(".maps")
+
+/* Reads one field through a kernel pointer; a bad pointer reads as zero.
+ * PRESERVE on the struct makes the offset the running kernel's. */
+#define READ(pointer, field)                                                                                           \
+	({                                                                                                             \
+		typeof((pointer)->field) value_ = 0;                                                                   \
+		bpf_probe_read_kernel(&value_, sizeof(value_), &(pointer)->field);                                     \
+		value_;                                                                                                \
+	})
+/* Address of a field, which READ or the string reads can follow. */
+#define FIELD(pointer, field) (&(pointer)->field)
+/* Byte offset of a field in the running kernel. */
+#define OFFSET(type, field) __builtin_preserve_field_info(((type *)0)->field, 0)
+
+struct bpf_raw_tracepoint_args {
+	u64 args[0];
+};
+
+/* System call arguments as the processor holds them at entry. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax;
+} PRESERVE;
+struct thread_info {
+	u32 status;
+} PRESERVE;
+#define FOREIGN_ABI_BITS 0x0002 /* TS_COMPAT: entered by int 0x80 or from 32-bit code */
+#define FOREIGN_ABI_WORD(task) READ(task, thread_info.status)
+#define X32_BIT 0x40000000
+INLINE void read_args(u64 *args, struct pt_regs *regs)
+{
+	u64 words[8] = {}; /* r10 r9 r8 ax cx dx si di */
+	bpf_probe_read_kernel(words, sizeof(words), FIELD(regs, r10));
+	args[0] = words[7];
+	args[1] = words[6];
+	args[2] = words[5];
+	args[3] = words[0];
+	args[4] = words[2];
+	args[5] = words[1];
+}
+INLINE u32 number_at_exit(struct pt_regs *regs)
+{
+	return READ(regs, orig_ax);
+}
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	u64 regs[31];
+	u64 sp, pc, pstate, orig_x0;
+	s32 syscallno;
+} PRESERVE;
+struct thread_info {
+	unsigned long flags;
+} PRESERVE;
+#define FOREIGN_ABI_BITS (1 << 22) /* TIF_32BIT */
+#define FOREIGN_ABI_WORD(task) READ(task, thread_info.flags)
+#define X32_BIT 0
+INLINE void read_args(u64 *args, struct pt_regs *regs)
+{
+	bpf_probe_read_kernel(args, 6 * sizeof(u64), FIELD(regs, regs));
+	args[0] = READ(regs, orig_x0); /* x0 is the result by the time of sys_exit */
+}
+INLINE u32 number_at_exit(struct pt_regs *regs)
+{
+	return READ(regs, syscallno);
+}
+#else
+#error "define __TARGET_ARCH_x86 or __TARGET_ARCH_arm64"
+#endif

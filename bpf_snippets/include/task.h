@@ -1,0 +1,61 @@
+/* The fields of the kernel's task that the programs read. */
+#pragma once
+#include "paths.h"
+
+struct upid {
+	int nr;
+} PRESERVE;
+struct pid {
+	u32 level;
+	struct upid numbers[1];
+} PRESERVE;
+struct mm_struct {
+	unsigned long arg_start, arg_end;
+	struct file *exe_file;
+} PRESERVE;
+struct signal_struct {
+	int group_exit_code;
+} PRESERVE;
+struct task_struct {
+	struct thread_info thread_info;
+	u32 flags;
+	struct mm_struct *mm;
+	int exit_code;
+	s32 pid;
+	s32 tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	char comm[COMM_BYTES];
+	struct fs_struct *fs;
+	struct files_struct *files;
+	struct signal_struct *signal;
+} PRESERVE;
+
+#define PF_IO_WORKER 0x00000010
+#define PF_USER_WORKER 0x00004000
+
+/* A task's id in its own PID namespace. */
+INLINE u32 ns_id(struct task_struct *task)
+{
+	struct pid *pid = READ(task, thread_pid);
+	u32 level = READ(pid, level);
+	u32 size = __builtin_preserve_field_info(((struct pid *)0)->numbers[0], 1);
+	/* The size of one struct upid follows from this kernel's BTF. */
+	int nr = 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)FIELD(pid, numbers) + level * size);
+	return nr;
+}
+
+/* The open file behind a descriptor of the current task, or 0. */
+INLINE struct file *file_of(struct task_struct *task, s32 fd)
+{
+	struct files_struct *files = READ(task, files);
+	struct fdtable *fdt = READ(files, fdt);
+	if (fd < 0 || (u32)fd >= READ(fdt, max_fds))
+		return 0;
+	struct file **table = READ(fdt, fd);
+	struct file *file = 0;
+	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
+	return file;
+}

@@ -1,0 +1,246 @@
+/* The life of the followed tasks: fork, exec, exit, and who was there at the start.
+ * Raw tracepoints task_newtask, sched_process_exec, sched_process_exit, task iterator: Linux 5.8.
+ * Costs nothing between these events.
+ */
+#include "task.h"
+
+#define CLONE_THREAD 0x00010000
+#define PARENTS_UP 64
+#define ARGV_BYTES 4096
+#define SIGSYS 31
+
+struct linux_binprm {
+	struct file *file;
+	const char *filename;
+} PRESERVE;
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+} PRESERVE;
+
+/* Points a slot at a task: what the FORK and TASK events tell of it. */
+INLINE void introduce(struct event *event, struct task *task, struct task_struct *kernel_task, u32 slot)
+{
+	u32 tid = task->event.tid;
+	u32 pid = READ(kernel_task, tgid);
+	task->event.pid = pid;
+	task->ns_tid = ns_id(kernel_task);
+	struct task_struct *leader = READ(kernel_task, group_leader);
+	task->ns_pid = tid == pid ? task->ns_tid : ns_id(leader);
+	event->args[0] = tid;
+	event->args[1] = pid;
+	event->args[2] = task->ns_tid;
+	event->args[3] = task->ns_pid;
+	event->args[5] = slot;
+}
+
+SEC("raw_tp/task_newtask")
+int on_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task *parent = followed(bpf_get_current_pid_tgid());
+	if (!parent)
+		return 0;
+	struct task_struct *child_task = (void *)ctx->args[0];
+	u64 clone_flags = ctx->args[1];
+	u32 tid = READ(child_task, pid);
+	u32 slot = 0;
+	struct task *child = follow(tid, &slot);
+	if (!child)
+		return 0;
+	struct control *c = control();
+	if (!c)
+		return 0;
+	struct event event = {};
+	introduce(&event, child, child_task, slot);
+	/* What pytest starts belongs to the moment; what that starts in turn belongs with its parent. */
+	child->event.tag = parent->event.pid == c->self_pid ? c->segment : parent->event.tag;
+	event.kind = EVENT_FORK;
+	event.call = parent->event.call;
+	event.image = parent->event.image;
+	event.pid = parent->event.pid;
+	event.tid = parent->event.tid;
+	event.tag = child->event.tag;
+	event.segment = c->segment;
+	event.entry_ns = event.exit_ns = bpf_ktime_get_ns();
+	event.args[4] = clone_flags;
+	if (READ(child_task, flags) & (PF_IO_WORKER | PF_USER_WORKER))
+		event.flags = EVENT_USER_WORKER;
+	bpf_get_current_comm(event.comm, sizeof(event.comm));
+	child->event.kind = EVENT_CALL;
+	child->event.image = clone_flags & CLONE_THREAD ? parent->event.image : parent->event.call;
+	set_slot(tid, slot);
+	emit_note(&event);
+	return 0;
+}
+
+INLINE void take_argv(struct event *event, struct mm_struct *mm)
+{
+	struct blob *blob = scratch_blob(event->call, EVENT_EXEC, BLOB_ARGV, 0);
+	u64 start = READ(mm, arg_start);
+	u64 size = READ(mm, arg_end) - start;
+	if (!blob)
+		return;
+	if (size > ARGV_BYTES) {
+		size = ARGV_BYTES;
+		blob->flags |= BLOB_CUT;
+	}
+	BARRIER(size);
+	if (size > ARGV_BYTES || bpf_probe_read_user(blob->data, size, (void *)start))
+		blob->flags |= BLOB_FAILED;
+	else
+		blob->size = size;
+	if (emit_blob(blob))
+		event->lost |= 1;
+}
+
+INLINE void take_exe(struct event *event, struct file *file)
+{
+	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_EXE, 0);
+	if (!blob || !file)
+		return;
+	walk_path(blob, (void *)FIELD(file, f_path));
+	if (emit_blob(blob))
+		event->lost |= 1;
+}
+
+SEC("raw_tp/sched_process_exec")
+int on_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *current = (void *)ctx->args[0];
+	u32 old_tid = ctx->args[1];
+	struct linux_binprm *bprm = (void *)ctx->args[2];
+	u32 tid = bpf_get_current_pid_tgid();
+	u16 slot = slot_of(old_tid);
+	struct task *task = task_at(slot);
+	if (!task)
+		return 0;
+	if (old_tid != tid) {
+		/* A thread that execs takes over its leader's id; the leader's slot went with the leader's exit. */
+		set_slot(old_tid, 0);
+		set_slot(tid, slot);
+		task->event.tid = tid;
+		task->ns_tid = task->ns_pid;
+	}
+	task->event.image = task->event.call;
+	/* The old program's memory is gone by sys_exit, so a path that was unreadable at entry is taken here. */
+	if (task->state == TASK_RECORDED && task->event.unread) {
+		u8 arg = task->event.unread & 1 ? 0 : 1;
+		struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, BLOB_PATH, arg);
+		long n = -1;
+		if (blob)
+			n = bpf_probe_read_kernel_str(blob->data, PATH_BYTES + 1, READ(bprm, filename));
+		if (blob && n > 0) {
+			blob->size = n - 1;
+			blob->flags = BLOB_REREAD;
+			task->event.unread = 0;
+			if (emit_blob(blob))
+				task->event.lost |= 1 << arg;
+		}
+	}
+	struct event event = {};
+	event.kind = EVENT_EXEC;
+	event.call = task->event.call;
+	event.image = task->event.image;
+	event.pid = task->event.pid;
+	event.tid = tid;
+	event.tag = task->event.tag;
+	event.segment = open_segment();
+	event.entry_ns = event.exit_ns = bpf_ktime_get_ns();
+	event.args[0] = old_tid;
+	event.args[5] = slot;
+	bpf_get_current_comm(event.comm, sizeof(event.comm));
+	take_exe(&event, READ(bprm, file));
+	take_argv(&event, READ(current, mm));
+	emit_note(&event);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exit")
+int on_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *current = (void *)ctx->args[0];
+	u32 tid = bpf_get_current_pid_tgid();
+	u16 slot = slot_of(tid);
+	struct task *task = task_at(slot);
+	if (!task)
+		return 0;
+	u64 now = bpf_ktime_get_ns();
+	if (task->state == TASK_RECORDED) {
+		task->event.flags |= EVENT_NO_RETURN;
+		task->event.exit_ns = now;
+		task->event.ret = 0;
+		emit_call(task);
+	}
+	struct event event = {};
+	struct signal_struct *signal = READ(current, signal);
+	event.kind = EVENT_EXIT;
+	event.call = task->event.call;
+	event.image = task->event.image;
+	event.pid = task->event.pid;
+	event.tid = tid;
+	event.tag = task->event.tag;
+	event.segment = open_segment();
+	event.entry_ns = event.exit_ns = now;
+	event.args[0] = (u32)READ(current, exit_code);
+	event.args[1] = (u32)READ(signal, group_exit_code);
+	event.args[5] = slot;
+	bpf_get_current_comm(event.comm, sizeof(event.comm));
+	unfollow(tid, slot, task);
+	emit_note(&event);
+	return 0;
+}
+
+/* Enrols the process that reads the iterator, with its threads and all that descends from it. */
+SEC("iter/task")
+int on_task_iterated(struct bpf_iter__task *ctx)
+{
+	struct task_struct *each = ctx->task;
+	u32 reader = bpf_get_current_pid_tgid() >> 32;
+	struct control *c = control();
+	if (!each || !c)
+		return 0;
+	u32 tid = READ(each, pid);
+	if (slot_of(tid))
+		return 0;
+	struct task_struct *up = READ(each, group_leader);
+	bool ours = false;
+	for (int i = 0; i < PARENTS_UP; i++) {
+		u32 pid = READ(up, tgid);
+		if (pid == reader) {
+			ours = true;
+			break;
+		}
+		if (pid <= 1)
+			break;
+		up = READ(up, real_parent);
+		up = READ(up, group_leader);
+	}
+	if (!ours)
+		return 0;
+	u32 slot = 0;
+	struct task *task = follow(tid, &slot);
+	if (!task)
+		return 0;
+	struct event event = {};
+	introduce(&event, task, each, slot);
+	struct task_struct *parent = READ(READ(each, group_leader), real_parent);
+	event.kind = EVENT_TASK;
+	event.call = ++task->event.call;
+	/* Threads of one process share its image; no call made it that was seen. */
+	event.image = task->event.image = 1ull << 63 | task->event.pid;
+	event.pid = task->event.pid;
+	event.tid = tid;
+	event.entry_ns = event.exit_ns = bpf_ktime_get_ns();
+	event.args[4] = READ(parent, tgid);
+	bpf_probe_read_kernel(event.comm, sizeof(event.comm), FIELD(each, comm));
+	task->event.kind = EVENT_CALL;
+	take_exe(&event, READ(READ(each, mm), exe_file));
+	set_slot(tid, slot);
+	emit_note(&event);
+	c->self_pid = reader;
+	__sync_fetch_and_add(&c->enrolled, 1);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,7 @@
+"""pytest-ebpf: kernel-level behavioural assertions for pytest."""
+
+from __future__ import annotations
+
+from .errors import EbpfError, EngineUnavailable, InconclusiveRecording, ProbeError, UnknownSyscall
+
+__all__ = ["EbpfError", "EngineUnavailable", "InconclusiveRecording", "ProbeError", "UnknownSyscall"]
