@@ -122,7 +122,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		task->event.tid = tid;
 		task->ns_tid = task->ns_pid;
 	}
-	task->event.image = task->event.call;
+	task->next_image = task->event.call;
 	/* The old program's memory is gone by sys_exit, so a path that was unreadable at entry is taken here. */
 	if (task->state == TASK_RECORDED && task->event.unread) {
 		u8 arg = task->event.unread & 1 ? 0 : 1;
@@ -141,7 +141,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct event event = {};
 	event.kind = EVENT_EXEC;
 	event.call = task->event.call;
-	event.image = task->event.image;
+	event.image = task->next_image;
 	event.pid = task->event.pid;
 	event.tid = tid;
 	event.tag = task->event.tag;

@@ -55,9 +55,10 @@ INLINE void take_base(struct task *task, u32 arg, s32 dirfd)
 		task->event.lost |= 1 << arg;
 }
 
-INLINE void take_address(struct task *task, u32 arg, void *address, u32 size)
+/* Copies what an argument points to. */
+INLINE void take_bytes(struct task *task, u32 arg, u8 kind, void *address, u32 size)
 {
-	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, BLOB_ADDRESS, arg);
+	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, kind, arg);
 	if (!blob || !address || !size)
 		return;
 	u8 bit = 1 << arg;
@@ -82,7 +83,7 @@ INLINE void take_message(struct task *task, u32 arg)
 		return;
 	}
 	task->event.unread &= ~(1 << arg);
-	take_address(task, arg, message.name, message.namelen);
+	take_bytes(task, arg, BLOB_ADDRESS, message.name, message.namelen);
 }
 
 /* Looks at one argument; `again` is the second look, at exit, when the kernel itself has touched the page. */
@@ -96,7 +97,9 @@ INLINE void take(struct task *task, u8 capture, u32 arg, bool again)
 		if (relative && !again)
 			take_base(task, arg, capture == CAPTURE_PATH_AT && arg ? (s32)args[arg - 1] : AT_FDCWD);
 	} else if (capture == CAPTURE_ADDRESS && arg < CALL_ARGS - 1) {
-		take_address(task, arg, (void *)args[arg], args[arg + 1]);
+		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], args[arg + 1]);
+	} else if (capture == CAPTURE_WORD) {
+		take_bytes(task, arg, BLOB_WORD, (void *)args[arg], 8);
 	} else if (capture == CAPTURE_MESSAGE) {
 		take_message(task, arg);
 	}
@@ -153,28 +156,12 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-SEC("raw_tp/sys_exit")
-int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+/* Completes the event of the call that ends now, and writes it. */
+INLINE void finish(struct task *task, u64 ret)
 {
-	struct task *task = followed(bpf_get_current_pid_tgid());
-	if (!task)
-		return 0;
-	u8 state = task->state;
-	task->state = TASK_IDLE;
-	if (state == TASK_UNRECORDED)
-		return 0;
-	struct pt_regs *regs = (void *)ctx->args[0];
-	if (state == TASK_IDLE) {
-		/* Seccomp or ptrace refused the call before sys_enter: an attempt all the same. */
-		u32 segment = open_segment();
-		task->event.call++;
-		if (!segment)
-			return 0;
-		begin(task, regs, number_at_exit(regs), segment, EVENT_NO_ENTRY);
-	}
 	struct event *event = &task->event;
 	struct spec *spec = spec_of(event->nr);
-	event->ret = ctx->args[1];
+	event->ret = ret;
 	event->exit_ns = bpf_ktime_get_ns();
 	if (spec && spec->flags & SPEC_CAPTURES && !(event->flags & EVENT_FOREIGN)) {
 		bool refused = event->flags & EVENT_NO_ENTRY;
@@ -187,6 +174,32 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 			take_returned_file(task, event->ret);
 	}
 	emit_call(task);
+}
+
+SEC("raw_tp/sys_exit")
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task *task = followed(bpf_get_current_pid_tgid());
+	if (!task)
+		return 0;
+	u8 state = task->state;
+	task->state = TASK_IDLE;
+	if (state == TASK_IDLE) {
+		/* Seccomp or ptrace refused the call before sys_enter: an attempt all the same. */
+		struct pt_regs *regs = (void *)ctx->args[0];
+		u32 segment = open_segment();
+		task->event.call++;
+		if (segment) {
+			begin(task, regs, number_at_exit(regs), segment, EVENT_NO_ENTRY);
+			state = TASK_RECORDED;
+		}
+	}
+	if (state == TASK_RECORDED)
+		finish(task, ctx->args[1]);
+	if (task->next_image) {
+		task->event.image = task->next_image;
+		task->next_image = 0;
+	}
 	return 0;
 }
 

@@ -59,6 +59,7 @@ enum blob_kind {
 	BLOB_ADDRESS = 4, /* a sockaddr */
 	BLOB_EXE = 5,     /* of EXEC, TASK: path of the program: components */
 	BLOB_ARGV = 6,    /* of EXEC: the arguments, each with NUL */
+	BLOB_WORD = 7,    /* eight bytes */
 };
 
 enum blob_flag {
@@ -88,13 +89,14 @@ enum task_state {
 
 struct task {
 	struct event event; /* the current call, filled at entry */
+	u64 next_image;     /* set by exec: the image that the task has from the end of that call on */
 	u32 ns_tid;         /* ids as the task's own PID namespace counts them */
 	u32 ns_pid;
 	u8 state;
 	u8 muted; /* set by user space: the plugin is at work on this thread, its QUIET calls don't count */
 	u8 pad[6];
 };
-_Static_assert(sizeof(struct task) == 152, "recording.py mirrors this size");
+_Static_assert(sizeof(struct task) == 160, "recording.py mirrors this size");
 
 /* Shared with user space, which stores `segment` to open and close a window. */
 struct control {
@@ -113,6 +115,7 @@ enum capture {
 	CAPTURE_PATH_AT = 2, /* a path relative to the descriptor in the argument before */
 	CAPTURE_ADDRESS = 3, /* a sockaddr, its length in the argument after */
 	CAPTURE_MESSAGE = 4, /* a struct msghdr, whose msg_name is a sockaddr */
+	CAPTURE_WORD = 5,    /* the first eight bytes of a struct: flags of open_how and clone_args */
 };
 
 enum spec_flag {

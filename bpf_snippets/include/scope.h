@@ -99,6 +99,7 @@ INLINE struct task *follow(u32 tid, u32 *slot)
 	/* Until its first entry it is inside the call that made it, which is its parent's. */
 	task->state = TASK_UNRECORDED;
 	task->muted = 0;
+	task->next_image = 0;
 	task->event.tid = tid;
 	task->event.tag = 0;
 	task->event.segment = 0;

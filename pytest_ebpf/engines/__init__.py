@@ -1,0 +1,14 @@
+"""Engines bring the eBPF programs into the kernel; see base.py for what each one gives."""
+
+from __future__ import annotations
+
+from .base import Engine
+
+__all__ = ["create"]
+
+
+def create(name: str) -> Engine:
+    """The engine of this name, not yet started, in a process of its own."""
+    from .keeper import KeptEngine
+
+    return KeptEngine(name)

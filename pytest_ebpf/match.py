@@ -1,0 +1,1299 @@
+"""Which events a query means: names, filters, and an answer that may be "can't be told"."""
+
+from __future__ import annotations
+
+import difflib
+import errno as errnos
+import fnmatch
+import functools
+import inspect
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NoReturn, overload
+
+from . import syscalls
+from .events import Address, Process, SyscallEvent
+from .notation import escape
+from .syscalls import Argument, Syscall, Table
+
+__all__ = ["Events", "Filter", "Query", "lines", "query"]
+
+Verdict = bool | None
+"""True, False, or None where the event doesn't say."""
+
+
+# Events
+
+
+class Events(Sequence[SyscallEvent]):
+    """Events in kernel order: a sequence that never changes.
+
+    It is false when empty and equal to a list or tuple of the same events.
+
+    >>> Events().where(ok=False).first is None
+    True
+    """
+
+    __slots__ = ("_events", "_start_ns", "_table", "_undecided")
+
+    def __init__(
+        self,
+        events: Iterable[SyscallEvent] = (),
+        *,
+        undecided: Iterable[SyscallEvent] = (),
+        table: Table | None = None,
+        start_ns: int | None = None,
+    ) -> None:
+        # A sequence other than a list is taken for a snapshot, so that a lazy one isn't decoded here.
+        frozen = isinstance(events, Sequence) and not isinstance(events, list)
+        self._events: Sequence[SyscallEvent] = events if frozen else tuple(events)  # type: ignore[assignment]
+        self._undecided = tuple(undecided)
+        self._table = table
+        self._start_ns = start_ns
+
+    @property
+    def undecided(self) -> Events:
+        """Events that may belong here too, but couldn't be read well enough to tell.
+
+        ``assert_no_syscall`` and ``assert_syscall`` mind them; ``len()`` doesn't count them.
+        """
+        return Events(self._undecided, table=self._table, start_ns=self._start_ns)
+
+    @property
+    def first(self) -> SyscallEvent | None:
+        """The earliest event, None if there is none."""
+        return self._events[0] if self._events else None
+
+    @property
+    def last(self) -> SyscallEvent | None:
+        """The latest event, None if there is none."""
+        return self._events[-1] if self._events else None
+
+    @property
+    def paths(self) -> set[str]:
+        """The path of each event that has one: real where known, else absolute, else as passed."""
+        found = (event.realpath or event.abspath or event.path for event in self._events)
+        return {path for path in found if path is not None}
+
+    @property
+    def addresses(self) -> set[str]:
+        """The socket addresses, as in ``{"127.0.0.1:80", "unix:/run/x"}``."""
+        return {str(event.address) for event in self._events if event.address is not None}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the successful reads, writes and copies among these moved, in bytes.
+
+        ``sendmmsg`` and ``recvmmsg`` return a number of messages and add nothing.
+        """
+        return sum(
+            event.ret
+            for event in self._events
+            if event.name in _MOVES_BYTES and event.ret is not None and event.ret > 0
+        )
+
+    def where(self, /, **filters: Any) -> Events:
+        """Those of the events that all filters match.
+
+        Raises TypeError for an unknown filter and ValueError for an unusable value. Events that can't
+        be told are in ``undecided`` of the result.
+
+        >>> Events().where(path="/etc/*", ok=True)
+        <0 events>
+        """
+        __tracebackhide__ = True
+        wanted = query(self._table or syscalls.table(), **filters)
+        found, unsure = wanted.select(self._events)
+        unsure.extend(event for event in self._undecided if wanted.test(event) is not False)
+        unsure.sort(key=_timestamp_ns)
+        return Events(found, undecided=unsure, table=self._table, start_ns=self._start_ns)
+
+    def format(self, limit: int | None = None) -> str:
+        """The events in strace's notation, one a line, each with its time and process.
+
+        Times count from the start of the window. ``limit`` bounds the number of events shown.
+        """
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+            raise TypeError(f"limit: expected int or None, not {type(limit).__name__}")
+        if limit is not None and limit < 0:
+            raise ValueError("limit: must not be negative")
+        shown = self._events if limit is None else self._events[:limit]
+        start_ns = self._start_ns
+        if start_ns is None and self._events:
+            start_ns = self._events[0].timestamp_ns
+        text = lines(shown, start_ns or 0)
+        if len(shown) < len(self._events):
+            text.append(f"... and {len(self._events) - len(shown)} more")
+        return "\n".join(text)
+
+    @overload
+    def __getitem__(self, index: int) -> SyscallEvent: ...
+    @overload
+    def __getitem__(self, index: slice) -> Events: ...
+    def __getitem__(self, index: int | slice) -> SyscallEvent | Events:
+        if isinstance(index, slice):
+            return Events(self._events[index], table=self._table, start_ns=self._start_ns)
+        return self._events[index]
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __iter__(self) -> Iterator[SyscallEvent]:
+        return iter(self._events)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (Events, list, tuple)):
+            return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = [_call_text(event) for event in self._events[:_SHOWN_IN_REPR]]
+        if len(self._events) > len(shown):
+            shown.append("...")
+        head = _counted(len(self._events), "event")
+        if self._undecided:
+            head += f", {len(self._undecided)} undecided"
+        return f"<{head}: {', '.join(shown)}>" if shown else f"<{head}>"
+
+
+_SHOWN_IN_REPR = 3
+
+
+def _timestamp_ns(event: SyscallEvent) -> int:
+    return event.timestamp_ns
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+# How an event is written
+
+
+def lines(events: Iterable[SyscallEvent], start_ns: int) -> list[str]:
+    """One line an event: time since ``start_ns``, process, the call. Nothing in it controls a terminal."""
+    rows = [(_time_text(e.timestamp_ns - start_ns), _task_text(e), _call_text(e)) for e in events]
+    # A rare long name must not push all others to the right.
+    width = min(max((len(who) for _, who, _ in rows), default=0), 24)
+    return [f"{when} {who:<{width}}  {call}" for when, who, call in rows]
+
+
+def _time_text(delta_ns: int) -> str:
+    seconds, rest = divmod(abs(delta_ns), 1_000_000_000)
+    return f"{'-' if delta_ns < 0 else '+'}{seconds}.{rest // 1000:06d}s"
+
+
+def _task_text(event: SyscallEvent) -> str:
+    number = str(event.pid) if event.tid == event.pid else f"{event.pid}/{event.tid}"
+    return f"{escape(event.comm)}[{number}]"
+
+
+def _call_text(event: SyscallEvent) -> str:
+    text = str(event)
+    if not text:  # an event built by hand
+        args = ", ".join(f"{key}={value!r}" for key, value in event.args.items())
+        result = "?" if event.ret is None else f"{event.ret} {event.errno or ''}".rstrip()
+        text = f"{event.name}({args}) = {result}"
+    # The decoder escapes; this holds even if the text comes from someone else.
+    return text if text.isprintable() else escape(text)
+
+
+def _quote(text: str) -> str:
+    return f"'{escape(text)}'"
+
+
+# Queries
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One compiled filter of a query."""
+
+    name: str
+    value: object
+    test: Callable[[SyscallEvent], Verdict]
+    """Whether the event matches; None if what it needs is unknown."""
+    why: Callable[[SyscallEvent], str]
+    """For an event that doesn't match: in which way, as in ``'/etc/hosts' is not '*/app.toml'``."""
+    unlikeness: Callable[[SyscallEvent], float] | None = None
+    """For ordering near misses: 0 is nearly a match, 1 nothing like it."""
+
+
+class Query:
+    """Names and filters, checked and compiled by `query`."""
+
+    __slots__ = ("_scope", "_tests", "filters", "literal", "names", "patterns")
+
+    names: frozenset[str] | None
+    """The calls it asks about; None for any call, those unknown to the table included."""
+    patterns: tuple[str, ...]
+    """The names as the user typed them."""
+    literal: tuple[str, ...]
+    """Those of `patterns` that are exact names."""
+    filters: tuple[Filter, ...]
+
+    def __init__(self, scope: _Scope, patterns: tuple[str, ...], filters: tuple[Filter, ...]) -> None:
+        self._scope = scope
+        self.names = scope.names
+        self.patterns = patterns
+        self.literal = scope.literal
+        self.filters = filters
+        # Cheap ones first; a user's function sees only what the others let through.
+        ordered = sorted(filters, key=lambda f: (callable(f.value), f.name == "where", f.name == "path"))
+        self._tests = tuple(f.test for f in ordered)
+
+    def test(self, event: SyscallEvent) -> Verdict:
+        """Whether the event matches: False wins over None (unknown), and None over True."""
+        if self.names is not None and event.name not in self.names:
+            return False
+        verdict: Verdict = True
+        for test in self._tests:
+            answer = test(event)
+            if answer is None:
+                verdict = None
+            elif not answer:
+                return False
+        return verdict
+
+    def select(self, events: Iterable[SyscallEvent]) -> tuple[list[SyscallEvent], list[SyscallEvent]]:
+        """The events that match, and those of which it can't be told."""
+        found: list[SyscallEvent] = []
+        unsure: list[SyscallEvent] = []
+        test = self.test
+        for event in events:
+            answer = test(event)
+            if answer:
+                found.append(event)
+            elif answer is None:
+                unsure.append(event)
+        return found, unsure
+
+    def misses(self, event: SyscallEvent) -> list[str]:
+        """A note for each filter that says no."""
+        return [f"{f.name}: {f.why(event)}" for f in self.filters if f.test(event) is False]
+
+    def doubts(self, event: SyscallEvent) -> list[str]:
+        """A note for each filter that can't tell."""
+        return [f"{f.name}: {_doubt(f)}" for f in self.filters if f.test(event) is None]
+
+    def unlikeness(self, event: SyscallEvent) -> float:
+        """How far off the filters are that say no: 0 is nearly a match."""
+        return sum(
+            1.0 if f.unlikeness is None else f.unlikeness(event)
+            for f in self.filters
+            if f.test(event) is False
+        )
+
+    def siblings(self) -> list[Query]:
+        """The same question about the siblings of the calls named exactly, one query for each.
+
+        A filter on an argument that the sibling hasn't got is left out; where its path or address can't
+        be compared, the sibling is.
+        """
+        table = self._scope.table
+        own = self.names or frozenset()
+        names = {sibling for name in self.literal for sibling in _call(table, name).siblings} - own
+        raw = {f.name: f.value for f in self.filters}
+        found = []
+        for name in sorted(names):
+            scope = _Scope(table, frozenset({name}), (name,))
+            kept = []
+            for key, value in raw.items():
+                try:
+                    kept.append(_compile(scope, key, value))
+                except (TypeError, ValueError):
+                    if key in ("path", "address", "port"):
+                        break
+            else:
+                if kept or not raw:
+                    found.append(Query(scope, (name,), tuple(kept)))
+        return found
+
+    def common_class(self, names: Iterable[str]) -> str | None:
+        """``%open`` if these calls and those named exactly are all in it."""
+        calls = [_call(self._scope.table, name) for name in (*self.literal, *names)]
+        return "'%open'" if all("open" in call.classes for call in calls) else None
+
+    def __str__(self) -> str:
+        """The arguments as the user typed them."""
+        typed = [repr(pattern) for pattern in self.patterns]
+        typed.extend(f"{f.name}={_typed(f.value)}" for f in self.filters)
+        return ", ".join(typed)
+
+    def __repr__(self) -> str:
+        return f"<Query {self}>"
+
+
+def query(table: Table, /, *names: str, **filters: Any) -> Query:
+    """Check names and filters and compile them.
+
+    Raises UnknownSyscall for a name that no call has, TypeError for an unknown filter or a value of the
+    wrong type, ValueError for a value that nothing could match; each says what would be right.
+
+    >>> str(query(syscalls.table(), "openat", path="/etc/*", ok=True))
+    "'openat', path='/etc/*', ok=True"
+    """
+    __tracebackhide__ = True
+    try:
+        return _query(table, names, filters)
+    except (TypeError, ValueError) as error:
+        # The user's mistake: their own line is the last that the traceback shows.
+        raise error.with_traceback(None) from None
+
+
+def _query(table: Table, names: tuple[str, ...], filters: Mapping[str, object]) -> Query:
+    # The table checks their types too. No name at all means calls that the table doesn't know as well.
+    resolved = table.resolve(*names) if names else None
+    literal = tuple(name for name in names if resolved is not None and name in resolved)
+    scope = _Scope(table, resolved, literal)
+    _reject_contradictions(filters)
+    compiled = tuple(_compile(scope, name, value) for name, value in filters.items())
+    return Query(scope, names, compiled)
+
+
+class _Scope:
+    """What a query is about, while its filters are compiled."""
+
+    def __init__(self, table: Table, names: frozenset[str] | None, literal: tuple[str, ...]) -> None:
+        self.table = table
+        self.names = names
+        self.literal = literal
+
+    @functools.cached_property
+    def calls(self) -> tuple[Syscall, ...]:
+        names = self.table.names if self.names is None else self.names
+        return tuple(_call(self.table, name) for name in sorted(names))
+
+    @functools.cached_property
+    def described(self) -> frozenset[str]:
+        """The calls whose arguments are known: of any other, an event doesn't say what it was about."""
+        return frozenset(call.name for call in self.calls if not (call.args and call.args[0].name == "arg0"))
+
+    def require(self, filter_: str, what: str, *kinds: str) -> None:
+        """Raise TypeError if none of the calls has an argument of these kinds."""
+        if any(argument.kind in kinds for call in self.calls for argument in call.args):
+            return
+        if len(self.described) == len(self.calls) and self.calls:
+            raise TypeError(f"{filter_}: {self} no {what}, so this filter could never match")
+
+    def __str__(self) -> str:
+        """The named calls and "has"."""
+        names = [call.name for call in self.calls]
+        shown = ", ".join(names[:_CALLS_LISTED]) + (", ..." if len(names) > _CALLS_LISTED else "")
+        return f"{shown} {'has' if len(names) == 1 else 'have'}"
+
+
+def _call(table: Table, name: str) -> Syscall:
+    if name in table.names:
+        return table.by_name(name)
+    number = table.number(name)
+    if number is None:
+        raise KeyError(name)
+    return table.by_number(number)
+
+
+def _compile(scope: _Scope, name: str, value: object) -> Filter:
+    compiler = _COMPILERS.get(name)
+    if compiler is not None:
+        return compiler(scope, name, value)
+    return _argument(scope, name, value)
+
+
+def _unknown_filter(scope: _Scope, name: str) -> NoReturn:
+    arguments = sorted({argument.name for call in scope.calls for argument in call.args})
+    near = difflib.get_close_matches(name, [*_COMPILERS, *arguments], n=1)
+    text = f"unknown filter {name!r}"
+    if near:
+        text += f": did you mean {near[0]!r}?"
+    text += f" (filters: {', '.join(sorted(_COMPILERS))}; "
+    if scope.names is None or len(scope.names) > _CALLS_LISTED:
+        text += "any argument of the calls by its kernel name)"
+    else:
+        text += f"arguments of {', '.join(sorted(scope.names))}: {', '.join(arguments) or 'none'})"
+    raise TypeError(text)
+
+
+_CALLS_LISTED = 8
+
+
+def _reject_contradictions(filters: Mapping[str, object]) -> None:
+    ok, failed, ret = filters.get("ok"), filters.get("errno"), filters.get("ret")
+    port, address = filters.get("port"), filters.get("address")
+    if ok is True and isinstance(failed, (str, int)):
+        raise ValueError(f"ok=True and errno={failed!r} contradict each other: no call is both")
+    if isinstance(ret, int) and not isinstance(ret, bool):
+        error = _is_error(ret)
+        if ok is True and error:
+            raise ValueError(f"ok=True and ret={ret} contradict each other: {ret} is an error")
+        if ok is False and not error:
+            raise ValueError(f"ok=False and ret={ret} contradict each other: {ret} is no error")
+        if isinstance(failed, (str, int)) and not error:
+            raise ValueError(f"errno={failed!r} and ret={ret} contradict each other: {ret} is no error")
+        if "errno" in filters and failed is None and error:
+            raise ValueError(f"errno=None and ret={ret} contradict each other: {ret} is an error")
+    if isinstance(port, int) and isinstance(address, str):
+        if address == "unix" or address.startswith("unix:"):
+            raise ValueError(f"address={address!r} and port={port} contradict: unix sockets have no port")
+        own = _address_parts(address)[1]
+        if own is not None and own != port:
+            raise ValueError(f"address={address!r} and port={port} contradict each other")
+
+
+def _doubt(filter_: Filter) -> str:
+    if filter_.name == "where":
+        return "the function asked for what isn't known"
+    if filter_.name == "exe":
+        return "the program wasn't seen"
+    return "the call had not returned" if filter_.name in ("ok", "ret", "errno") else "could not be read"
+
+
+# Values: what a filter accepts, and how to say that
+
+
+@dataclass(frozen=True, slots=True)
+class _Accept:
+    """A compiled value."""
+
+    test: Callable[[Any], bool]
+    phrase: str
+    """Reads after the value that isn't accepted: ``is not 3``."""
+    text: str | None = None
+    """An accepted value or glob, to measure likeness by."""
+
+
+_GLOB = re.compile(r"[*?\[]")
+
+
+def _is_glob(text: str) -> bool:
+    return _GLOB.search(text) is not None
+
+
+def _typed(value: object) -> str:
+    """A value as the user may have typed it."""
+    if isinstance(value, os.PathLike):
+        return repr(os.fspath(value))
+    if isinstance(value, (str, int, float, bytes, list, tuple, set, frozenset, range, re.Pattern, Process)):
+        text = repr(value)
+    elif isinstance(value, (Address, *_IP_TYPES)):
+        text = repr(str(value))
+    elif callable(value):
+        text = str(getattr(value, "__qualname__", None) or repr(value)).replace("<locals>.", "")
+    else:
+        text = repr(value)
+    return text if text.isprintable() else escape(text)
+
+
+def _is_predicate(name: str, value: object) -> bool:
+    """Whether a value is a function to ask; raises TypeError for callables that always say yes."""
+    if not callable(value) or isinstance(value, (os.PathLike, re.Pattern)):
+        return False
+    if isinstance(value, type):
+        raise TypeError(f"{name}: expected a value or a function, not the class {value.__name__}")
+    if inspect.iscoroutinefunction(value) or inspect.isgeneratorfunction(value):
+        raise TypeError(f"{name}: the function must be a plain one that returns true or false")
+    return True
+
+
+def _predicate(value: Callable[[Any], object]) -> _Accept:
+    return _Accept(lambda found: bool(value(found)), f"does not satisfy {_typed(value)}")
+
+
+def _wrong_type(name: str, expected: str, value: object) -> NoReturn:
+    if isinstance(value, (bytes, bytearray)):
+        raise TypeError(f"{name}: bytes never match: pass os.fsdecode({bytes(value)!r})")
+    if isinstance(value, re.Pattern):
+        raise TypeError(f"{name}: a bytes regex never matches: compile it from str, see os.fsdecode")
+    raise TypeError(f"{name}: expected {expected}, not {type(value).__name__}")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _text_value(name: str, value: object) -> _Accept:
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError(f"{name}: {value!r} can't match: no such text holds a NUL")
+        if _is_glob(value):
+            match = re.compile(fnmatch.translate(value)).match
+            # A file whose name has brackets is meant by its own name too.
+            return _Accept(lambda t: t == value or match(t) is not None, f"is not {_typed(value)}", value)
+        return _Accept(value.__eq__, f"is not {_typed(value)}", value)
+    if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
+        search = value.search
+        return _Accept(lambda text: search(text) is not None, f"does not match {_typed(value)}")
+    if isinstance(value, os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, str):
+            if "\0" in path:
+                raise ValueError(f"{name}: {path!r} can't match: no such text holds a NUL")
+            return _Accept(path.__eq__, f"is not {_typed(path)}", path)
+        value = path
+    if _is_predicate(name, value):
+        return _predicate(value)  # type: ignore[arg-type]
+    _wrong_type(name, "str (exact or glob), a compiled regex, os.PathLike or a function", value)
+
+
+def _int_value(name: str, value: object, expected: str = "int or a function") -> _Accept:
+    if _is_int(value):
+        return _Accept(value.__eq__, f"is not {_typed(value)}")
+    if _is_predicate(name, value):
+        return _predicate(value)  # type: ignore[arg-type]
+    _wrong_type(name, expected, value)
+
+
+def _unlikeness(wanted: str | None, texts: Callable[[SyscallEvent], Iterable[str]]) -> Any:
+    """How unlike a wanted text an event's texts are; remembered by text."""
+    if wanted is None:
+        return None
+    known: dict[str, float] = {}
+    # The shared beginning of all paths says little: a glob's literal part and the last name say most.
+    literal = _GLOB.sub("", wanted)
+    last = wanted.rpartition("/")[2]
+
+    def measure(text: str) -> float:
+        ratio = known.get(text)
+        if ratio is None:
+            same_last = 0.5 if fnmatch.fnmatchcase(text.rpartition("/")[2], last) else 1.0
+            ratio = (1 - difflib.SequenceMatcher(None, literal, text, autojunk=False).ratio()) * same_last
+            known[text] = ratio
+        return ratio
+
+    return lambda event: min(map(measure, texts(event)), default=1.0)
+
+
+# Filters on the call's result
+
+
+def _errnos() -> dict[str, int]:
+    """Every name, the second names (EWOULDBLOCK) and the kernel's own included."""
+    names = {name: number for name, number in vars(errnos).items() if re.fullmatch(r"E[A-Z0-9]+", name)}
+    for number in range(1, _MAX_ERRNO):
+        name = syscalls.errno_name(-number)
+        if name is not None and not name.startswith("ERRNO_"):
+            names[name] = number
+    return names
+
+
+_MAX_ERRNO = 600
+_ERRNOS = _errnos()
+
+
+def _is_error(ret: int) -> bool:
+    """The kernel's own rule: the last page of numbers is errors (include/linux/err.h)."""
+    return -4095 <= ret <= -1
+
+
+def _ok(_scope: _Scope, name: str, value: object) -> Filter:
+    if isinstance(value, bool):
+        accept = _Accept(value.__eq__, "")
+    elif _is_predicate(name, value):
+        accept = _predicate(value)  # type: ignore[arg-type]
+    else:
+        _wrong_type(name, "True, False or a function", value)
+    accepts = accept.test
+
+    def test(event: SyscallEvent) -> Verdict:
+        return None if event.in_flight else accepts(event.ok)
+
+    return Filter(name, value, test, _result_text)
+
+
+def _result_text(event: SyscallEvent) -> str:
+    if event.errno is not None:
+        return f"it failed with {escape(event.errno)}"
+    return "it never returned" if event.ret is None else "it succeeded"
+
+
+def _errno(_scope: _Scope, name: str, value: object) -> Filter:
+    expected = "a name such as 'ENOENT', a number, None (no error) or a function"
+    if value is None:
+        accept = _Accept(lambda found: found is None, "is not None")
+    elif isinstance(value, str) or (_is_int(value) and isinstance(value, int)):
+        if value == 0:
+            raise ValueError("errno: 0 is no error (write errno=None or ok=True)")
+        number = _ERRNOS.get(value) if isinstance(value, str) else value
+        same = frozenset(known for known, its in _ERRNOS.items() if its == number)
+        if not same:
+            near = difflib.get_close_matches(str(value).upper(), _ERRNOS, n=3)
+            hint = f": did you mean {' or '.join(near)}?" if near else ""
+            raise ValueError(f"errno: {value!r} is the name or number of no error{hint}")
+        accept = _Accept(same.__contains__, f"is not {value if isinstance(value, str) else min(same)}")
+    elif _is_predicate(name, value):
+        accept = _predicate(value)  # type: ignore[arg-type]
+    else:
+        _wrong_type(name, expected, value)
+    accepts = accept.test
+
+    def test(event: SyscallEvent) -> Verdict:
+        return None if event.in_flight else accepts(event.errno)
+
+    def why(event: SyscallEvent) -> str:
+        if event.errno is None:
+            return _result_text(event)
+        return f"{escape(event.errno)} {accept.phrase}"
+
+    return Filter(name, value, test, why)
+
+
+def _ret(_scope: _Scope, name: str, value: object) -> Filter:
+    if isinstance(value, range):
+        if not value:
+            raise ValueError(f"ret: {value!r} is empty: nothing can match")
+        accept = _Accept(value.__contains__, f"is not in {value!r}")
+    else:
+        if value == -1 and _is_int(value):
+            raise ValueError(
+                "ret: the kernel returns the negative error number, so -1 would mean EPERM alone "
+                "(write ok=False for any error, errno='EPERM' for that one)"
+            )
+        accept = _int_value(name, value, "int, range or a function")
+    accepts = accept.test
+
+    def test(event: SyscallEvent) -> Verdict:
+        if event.ret is None:
+            return None if event.in_flight else False
+        return accepts(event.ret)
+
+    def why(event: SyscallEvent) -> str:
+        return "it never returned" if event.ret is None else f"{event.ret} {accept.phrase}"
+
+    return Filter(name, value, test, why)
+
+
+# Filters on who made the call
+
+
+def _task_id(scope: _Scope, name: str, value: object) -> Filter:
+    for call in scope.literal:
+        if _call(scope.table, call).argument(name) is not None:
+            raise TypeError(
+                f"{name}: ambiguous for {call}, which has an argument of that name (write "
+                f"where=lambda event: event.args[{name!r}] == ..., or event.{name} == ... for the caller)"
+            )
+    if isinstance(value, int) and _is_int(value) and value <= 0:
+        raise ValueError(f"{name}: {value} is nobody's: ids are positive")
+    accept = _int_value(name, value)
+    accepts = accept.test
+    if name == "pid":
+        return Filter(
+            name, value, lambda event: accepts(event.pid), lambda event: f"{event.pid} {accept.phrase}"
+        )
+    return Filter(name, value, lambda event: accepts(event.tid), lambda event: f"{event.tid} {accept.phrase}")
+
+
+def _comm(_scope: _Scope, name: str, value: object) -> Filter:
+    accept = _text_value(name, value)
+    if isinstance(value, str) and not _is_glob(value) and len(os.fsencode(value)) > 15:
+        short = os.fsdecode(os.fsencode(value)[:15])
+        raise ValueError(f"comm: the kernel keeps 15 bytes of a name: {value!r} would be {short!r}")
+    accepts = accept.test
+    return Filter(
+        name,
+        value,
+        lambda event: accepts(event.comm),
+        lambda event: f"{_quote(event.comm)} {accept.phrase}",
+        _unlikeness(accept.text, lambda event: (event.comm,)),
+    )
+
+
+def _exe(_scope: _Scope, name: str, value: object) -> Filter:
+    accept = _text_value(name, value)
+    accepts = accept.test
+    # A program's bare name means its file name, wherever it lies.
+    bare = accept.text is not None and "/" not in accept.text
+
+    def test(event: SyscallEvent) -> Verdict:
+        exe = event.process.exe
+        if exe is None:
+            return None
+        return accepts(exe) or (bare and accepts(exe.rpartition("/")[2]))
+
+    return Filter(
+        name,
+        value,
+        test,
+        lambda event: f"{_quote(event.process.exe or '?')} {accept.phrase}",
+        _unlikeness(accept.text, lambda event: (event.process.exe or "",)),
+    )
+
+
+def _process(_scope: _Scope, name: str, value: object) -> Filter:
+    if isinstance(value, str):
+        if value == "self":
+            return Filter(name, value, lambda event: event.process.is_self, lambda event: "it was a child")
+        if value == "children":
+            return Filter(
+                name, value, lambda event: not event.process.is_self, lambda event: "it was pytest itself"
+            )
+        near = difflib.get_close_matches(value, ("self", "children"), n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else "for a program's name use comm or exe"
+        raise ValueError(f"process: {value!r} is neither 'self' nor 'children' ({hint})")
+    if isinstance(value, Process):
+        accept = _Accept(value.__eq__, f"is not {escape(value.comm)}[{value.pid}]")
+    elif _is_predicate(name, value):
+        accept = _predicate(value)  # type: ignore[arg-type]
+    else:
+        _wrong_type(name, "'self', 'children', a Process or a function on one", value)
+    accepts = accept.test
+
+    def why(event: SyscallEvent) -> str:
+        return f"{escape(event.process.comm)}[{event.process.pid}] {accept.phrase}"
+
+    return Filter(name, value, lambda event: accepts(event.process), why)
+
+
+# Filters on what the call was about
+
+
+def _where(_scope: _Scope, name: str, value: object) -> Filter:
+    if not _is_predicate(name, value):
+        _wrong_type(name, "a function on the event", value)
+    function: Callable[[SyscallEvent], object] = value  # type: ignore[assignment]
+
+    def test(event: SyscallEvent) -> Verdict:
+        if not event.unread and not event.in_flight and event.process.exe is not None:
+            return bool(function(event))
+        partial = _PartialEvent.of(event)
+        try:
+            answer = bool(function(partial))
+        except Exception:
+            # What it did with an unknown value, None, isn't the user's mistake.
+            if partial.asked_unknown:
+                return None
+            raise
+        return None if partial.asked_unknown else answer
+
+    return Filter(name, value, test, lambda event: f"the event does not satisfy {_typed(value)}")
+
+
+class _PartialEvent(SyscallEvent):
+    """Stands for an event of which something is unknown, and notes whether that was asked for.
+
+    So a user's function that didn't look at the unknown part has decided, and any other hasn't.
+    """
+
+    __slots__ = ("_event", "_notes", "_unknown")
+
+    @classmethod
+    def of(cls, event: SyscallEvent) -> _PartialEvent:
+        self = cls(**{field.name: getattr(event, field.name) for field in fields(SyscallEvent)})
+        notes: list[str] = []
+        unknown = set()
+        if event.in_flight:
+            unknown |= {"ret", "errno", "duration_ns"}
+        if "path" in event.unread:
+            unknown |= {"path", "abspath", "realpath", "paths"}
+        if not event.unread.isdisjoint({"abspath", "realpath"}):
+            unknown |= event.unread & {"abspath", "realpath"} | {"paths"}
+        if "address" in event.unread:
+            unknown.add("address")
+        if event.process.exe is None:
+            unknown.add("exe")
+        if unknown - {"exe"} or event.unread:
+            unknown.add("text")
+        put = object.__setattr__
+        put(self, "args", _PartialArguments(event, notes))
+        put(self, "_event", event)
+        put(self, "_notes", notes)
+        put(self, "_unknown", unknown)
+        return self
+
+    @property
+    def asked_unknown(self) -> bool:
+        return bool(object.__getattribute__(self, "_notes"))
+
+    def __getattribute__(self, name: str) -> Any:
+        get = object.__getattribute__
+        if not name.startswith("_") and name in get(self, "_unknown"):
+            get(self, "_notes").append(name)
+        return get(self, name)
+
+    def __eq__(self, other: object) -> bool:
+        get = object.__getattribute__
+        get(self, "_notes").append("==")
+        return bool(get(self, "_event") == other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _PartialArguments(Mapping[str, Any]):
+    """The arguments of such an event."""
+
+    def __init__(self, event: SyscallEvent, notes: list[str]) -> None:
+        self._event = event
+        self._notes = notes
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._event.args[key]
+        if key in self._event.unread or (value is None and self._event.unread):
+            self._notes.append(key)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._event.args)
+
+    def __len__(self) -> int:
+        return len(self._event.args)
+
+    def __repr__(self) -> str:
+        self._notes.extend(self._event.unread)
+        return repr(self._event.args)
+
+
+_PATH_PARTS = frozenset({"path", "abspath", "realpath"})
+
+
+def _path(scope: _Scope, name: str, value: object) -> Filter:
+    accept = _text_value(name, value)
+    scope.require(name, "path (that of a descriptor isn't known yet: use fd)", "path")
+    accepts = accept.test
+    described = scope.described
+
+    def test(event: SyscallEvent) -> Verdict:
+        for spelling in event.paths:
+            if accepts(spelling):
+                return True
+        if event.unread and not _PATH_PARTS.isdisjoint(event.unread):
+            return None
+        return False if event.name in described else None
+
+    def why(event: SyscallEvent) -> str:
+        shown = event.realpath or event.abspath or event.path
+        if shown is None:
+            return "the call was given none"
+        # Of a call with two paths, such as rename, the second one too.
+        others = [p for p in event.paths if p not in (event.realpath, event.abspath, event.path)]
+        return f"{' and '.join(map(_quote, [shown, *others[-1:]]))} {accept.phrase}"
+
+    return Filter(name, value, test, why, _unlikeness(accept.text, lambda event: event.paths))
+
+
+_AT_FDCWD = -100
+
+
+def _fd(scope: _Scope, name: str, value: object) -> Filter:
+    """On the call's arguments, directory descriptors too, never on its result."""
+    if value == "AT_FDCWD":
+        accept = _Accept(_AT_FDCWD.__eq__, "is not AT_FDCWD")
+    else:
+        accept = _int_value(name, value, "int, 'AT_FDCWD' or a function")
+    parts = [
+        _Part(call, argument, accept)
+        for call in scope.calls
+        for argument in call.args
+        if argument.kind in ("fd", "dirfd") or argument.name == "fd"  # close_range's is a plain number
+    ]
+    if not parts:
+        scope.require(name, "argument that is a descriptor (for a returned one use ret)")
+    return _on_arguments(scope, name, value, parts)
+
+
+def _flags(scope: _Scope, name: str, value: object) -> Filter:
+    """On the argument of the call that has such flags."""
+    if not isinstance(value, str):
+        _mask_value(name, value)
+    parts: list[_Part] = []
+    problems: list[ValueError] = []
+    for call in scope.calls:
+        try:
+            parts.extend(_flags_parts(scope, call, name, value))
+        except ValueError as problem:
+            problems.append(problem)
+    if not parts:
+        scope.require(name, "argument that holds flags", "flags", "enum", "mode", *_STRUCTS)
+        if problems:
+            raise max(problems, key=lambda problem: _nearness(str(value), str(problem)))
+    return _on_arguments(scope, name, value, parts)
+
+
+def _nearness(value: str, problem: str) -> float:
+    """How near a suggestion in an error text is to the value."""
+    suggestions = re.findall(r"[A-Z][A-Z0-9_]+", problem.partition("did you mean")[2])
+    return max((difflib.SequenceMatcher(None, value, each).ratio() for each in suggestions), default=0.0)
+
+
+def _flags_parts(scope: _Scope, call: Syscall, name: str, value: object) -> list[_Part]:
+    arch = scope.table.arch
+    if isinstance(value, str):
+        if call.name == "creat":
+            syscalls.flags_value("open", value, arch)
+            return [_Part(call, _CREAT_FLAGS, _constants_value(_CREAT_FLAGS, value, arch))]
+        argument, _ = syscalls.find_flags(value, call, arch)
+        return [_Part(call, argument, _constants_value(argument, value, arch))]
+    accept = _mask_value(name, value)
+    if call.name == "creat":
+        return [_Part(call, _CREAT_FLAGS, accept)]
+    found = [argument for argument in call.args if argument.kind == "flags" or argument.kind in _STRUCTS]
+    named = [argument for argument in found if argument.name in ("flags", "flag")]
+    return [_Part(call, argument, accept) for argument in named or found]
+
+
+_STRUCTS = ("open_how", "clone_args")
+"""Kinds of argument that point to a structure with a member ``flags``."""
+_CREAT_FLAGS = Argument("flags", "flags", "open")
+"""``creat`` has none, and is by definition ``open`` with O_WRONLY|O_CREAT|O_TRUNC."""
+_CREAT_VALUE = 0o1101
+
+
+def _constants_value(argument: Argument, value: str, arch: str) -> _Accept:
+    """All of some named flags, or one named constant. Raises ValueError for an unknown name."""
+    constants = argument.constants
+    number = syscalls.flags_value(constants, value, arch)
+    if argument.kind == "mode":
+        return _Accept(number.__eq__, f"is not {_typed(value)}")
+    known: dict[int, bool] = {}
+
+    def test(found: int) -> bool:
+        answer = known.get(found)
+        if answer is None:
+            answer = known[found] = syscalls.has_flags(constants, found, value, arch)
+        return answer
+
+    many = argument.kind == "flags" or argument.kind in _STRUCTS
+    verb = "is not" if not many else "lacks some of" if "|" in value else "lacks"
+    return _Accept(test, f"{verb} {escape(value)}")
+
+
+def _mask_value(name: str, value: object) -> _Accept:
+    if isinstance(value, int) and _is_int(value):
+        mask = value
+        if not mask:
+            raise ValueError(
+                f"{name}: 0 is in every value "
+                f"(write the constant's name, such as {name}='O_RDONLY', or {name}='0' for none at all)"
+            )
+        return _Accept(lambda found: found & mask == mask, f"lacks some of {mask:#x}")
+    return _int_value(name, value, "flags such as 'O_WRONLY|O_CREAT', int or a function")
+
+
+def _argument(scope: _Scope, name: str, value: object) -> Filter:
+    """On the argument of that name, as the program passed it."""
+    parts = []
+    problem: Exception | None = None
+    exists = False
+    for call in scope.calls:
+        for shape in call.shapes(name):
+            exists = True
+            try:
+                parts.append(_Part(call, shape, _argument_value(scope, shape, value)))
+            except (TypeError, ValueError) as error:
+                problem = problem or error
+            else:
+                if not isinstance(value, str):
+                    break
+    if not exists and scope.calls:
+        _unknown_filter(scope, name)
+    if not parts and problem is not None:
+        raise problem
+    text = value if isinstance(value, str) else None
+    return _on_arguments(scope, name, value, parts, text)
+
+
+def _argument_value(scope: _Scope, argument: Argument, value: object) -> _Accept:
+    name, kind = argument.name, argument.kind
+    if _is_predicate(name, value):
+        return _predicate(value)  # type: ignore[arg-type]
+    if kind in _TEXTS:
+        return _text_value(name, value)
+    if kind in _LISTS:
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+            _wrong_type(name, "a list of str or a function", value)
+        return _Accept(tuple(value).__eq__, f"is not {_typed(value)}")
+    if kind in _ADDRESSES:
+        accepts = _address_value(name, value)
+        return _Accept(lambda found: accepts(found, ""), f"is not {_typed(value)}")
+    if isinstance(value, str):
+        if not argument.constants:
+            raise TypeError(f"{name}: expected int or a function, not str: it is a {syscalls.KINDS[kind]}")
+        return _constants_value(argument, value, scope.table.arch)
+    if kind == "flags" or kind in _STRUCTS:
+        return _mask_value(name, value)
+    return _int_value(name, value)
+
+
+_TEXTS = ("path", "string")
+_LISTS = ("argv", "envp")
+_ADDRESSES = ("sockaddr", "sockaddr_out")
+_BEHIND_POINTERS: Mapping[str, type] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(_LISTS, tuple),
+    **dict.fromkeys(_ADDRESSES, Address),
+    **dict.fromkeys(_STRUCTS, Mapping),
+}
+"""For arguments that are pointers: what an event has in their place once it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one argument of one call has to be."""
+
+    call: Syscall
+    argument: Argument
+    accept: _Accept
+
+    def compiled(self, arch: str) -> Callable[[SyscallEvent], Verdict]:
+        call, argument, accepts = self.call, self.argument, self.accept.test
+        key = argument.name
+        if argument is _CREAT_FLAGS:
+            implied = accepts(_CREAT_VALUE)
+            return lambda event: implied
+        expected = _BEHIND_POINTERS.get(argument.kind)
+        # There, or of this kind, only for some values of the others.
+        conditional = bool(argument.when) or len(call.shapes(key)) > 1
+
+        def test(event: SyscallEvent) -> Verdict:
+            found = event.args.get(key, _MISSING)
+            if found is _MISSING or key in event.unread:
+                return None
+            if conditional and call.applied(event.args, arch).argument(key) != argument:
+                return False
+            if expected is None:
+                return accepts(found)
+            if isinstance(found, expected):
+                return accepts(found["flags"] if isinstance(found, Mapping) else found)
+            # Still the pointer: NULL, or to what neither we nor the kernel could read, or unread.
+            return None if found and event.errno != "EFAULT" else False
+
+        return test
+
+    def why(self, filter_: str, event: SyscallEvent, arch: str) -> str:
+        argument = self.argument
+        found = _CREAT_VALUE if argument is _CREAT_FLAGS else event.args.get(argument.name)
+        if isinstance(found, int) and argument.constants:
+            shown = syscalls.flag_names(argument.constants, found, arch)
+        elif isinstance(found, str):
+            shown = _quote(found)
+        elif isinstance(found, Address):
+            shown = escape(str(found))
+        else:
+            shown = escape(repr(found))
+        prefix = "" if filter_ in (argument.name, "flags") else f"{argument.name} "
+        return f"{prefix}{shown} {self.accept.phrase}"
+
+
+_MISSING: Any = object()
+
+
+def _on_arguments(
+    scope: _Scope, name: str, value: object, parts: Sequence[_Part], text: str | None = None
+) -> Filter:
+    """A filter that any one of the parts of the event's call satisfies."""
+    arch = scope.table.arch
+    described = scope.described
+    tests: dict[str, list[Callable[[SyscallEvent], Verdict]]] = {}
+    for part in parts:
+        tests.setdefault(part.call.name, []).append(part.compiled(arch))
+
+    def test(event: SyscallEvent) -> Verdict:
+        wanted = tests.get(event.name)
+        if wanted is None:
+            return False if event.name in described else None
+        verdict: Verdict = False
+        for each in wanted:
+            answer = each(event)
+            if answer:
+                return True
+            if answer is None:
+                verdict = None
+        return verdict
+
+    def why(event: SyscallEvent) -> str:
+        notes = [part.why(name, event, arch) for part in parts if part.call.name == event.name]
+        return " and ".join(dict.fromkeys(notes)) or f"{escape(event.name)} has none"
+
+    def texts(event: SyscallEvent) -> Iterable[str]:
+        found = [event.args.get(part.argument.name) for part in parts if part.call.name == event.name]
+        return [item for item in found if isinstance(item, str)]
+
+    return Filter(name, value, test, why, _unlikeness(text, texts))
+
+
+# Addresses
+
+
+_ADDRESSED = (*_ADDRESSES, "msghdr", "msghdr_out", "mmsghdr", "mmsghdr_out")
+_IP_TYPES = (ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network)
+_IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+_IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+_ADDRESS_CLASSES = ("loopback", "private", "public", "unix")
+_SPELLINGS = (
+    "valid are an IP address, IP:port, [IPv6]:port, a network such as 10.0.0.0/8, unix:/path, "
+    "unix:@abstract, and the classes loopback, private, public, unix"
+)
+# Fixed here: what ipaddress calls private differs between Python's versions.
+_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # carrier-grade NAT
+        "169.254.0.0/16",  # link-local
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "224.0.0.0/24",  # multicast that stays on the link
+        "239.0.0.0/8",  # multicast of administrative scope
+        "255.255.255.255/32",
+        "fc00::/7",
+        "fe80::/10",
+        "ff01::/16",
+        "ff02::/16",
+        "ff05::/16",
+    )
+)
+
+
+def _ip(text: str | None) -> _IPAddress | None:
+    """The address, IPv4 also where it is mapped into IPv6; None for anything else."""
+    if text is None:
+        return None
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return found.ipv4_mapped
+    return found
+
+
+def _address_class(address: Address, call: str) -> str | None:
+    """One of the four classes, None for other families (netlink, packet, none at all)."""
+    if address.family == "AF_UNIX" or address.path is not None:
+        return "unix"
+    ip = _ip(address.host)
+    if ip is None:
+        return None
+    if ip.is_unspecified:
+        # Connecting to it reaches this host; binding to it opens the port to everybody.
+        return "public" if call == "bind" else "loopback"
+    if ip.is_loopback:
+        return "loopback"
+    return "private" if any(ip in network for network in _PRIVATE) else "public"
+
+
+def _address_parts(text: str) -> tuple[str, int | None]:
+    """Host and port of ``host``, ``host:port``, ``[v6]`` and ``[v6]:port``."""
+    bracketed = re.fullmatch(r"\[([^\]]*)\](?::(\d{1,5}))?", text)
+    if bracketed:
+        return bracketed[1], None if bracketed[2] is None else int(bracketed[2])
+    host, colon, port = text.rpartition(":")
+    if colon and ":" not in host and re.fullmatch(r"\d{1,5}", port):
+        return host, int(port)
+    return text, None
+
+
+def _address_value(name: str, value: object) -> Callable[[Address, str], bool]:
+    """A test of an address, and of the call it was given to."""
+    if isinstance(value, _IP_TYPES):
+        value = str(value)
+    if isinstance(value, Address):
+        return lambda address, call: address == value
+    if _is_predicate(name, value):
+        function: Callable[[Address], object] = value  # type: ignore[assignment]
+        return lambda address, call: bool(function(address))
+    if not isinstance(value, str):
+        _wrong_type(name, "str, an ipaddress object, an Address or a function on one", value)
+    if value in _ADDRESS_CLASSES:
+        return lambda address, call: _address_class(address, call) == value
+    if value.startswith("unix:"):
+        if value == "unix:":
+            raise ValueError(f"{name}: 'unix:' lacks a path (write 'unix' for any unix socket)")
+        accepts = _text_value(name, value.removeprefix("unix:")).test
+        return lambda address, call: address.path is not None and accepts(address.path)
+    if "/" in value:
+        network = _network(name, value)
+        return lambda address, call: (ip := _ip(address.host)) is not None and ip in network
+    host, port = _address_parts(value)
+    ip = None if "%" in host else _ip(host)
+    if ip is None:
+        near = difflib.get_close_matches(value, _ADDRESS_CLASSES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"{name}: {value!r} is no address: {hint}{_SPELLINGS}")
+    if port is not None and port > 65535:
+        raise ValueError(f"{name}: {value!r}: the highest port is 65535")
+    return lambda address, call: (port is None or address.port == port) and _ip(address.host) == ip
+
+
+def _network(name: str, value: str) -> _IPNetwork:
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError as error:
+        try:
+            meant = ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError(f"{name}: {value!r} is no address: {_SPELLINGS}") from None
+        raise ValueError(f"{name}: {error} (did you mean '{meant}'?)") from None
+
+
+def _address(scope: _Scope, name: str, value: object) -> Filter:
+    scope.require(name, "socket address", *_ADDRESSED)
+    accepts = _address_value(name, value)
+    described = scope.described
+
+    def test(event: SyscallEvent) -> Verdict:
+        if event.address is not None:
+            return accepts(event.address, event.name)
+        return None if "address" in event.unread or event.name not in described else False
+
+    if isinstance(value, str) and value in _ADDRESS_CLASSES:
+        phrase = f"is not {value}"
+    elif callable(value) and not isinstance(value, Address):
+        phrase = f"does not satisfy {_typed(value)}"
+    else:
+        phrase = f"is not {_typed(value)}"
+
+    def why(event: SyscallEvent) -> str:
+        if event.address is None:
+            return "the call was given none"
+        return f"{escape(str(event.address))} {phrase}"
+
+    return Filter(name, value, test, why)
+
+
+def _port(scope: _Scope, name: str, value: object) -> Filter:
+    scope.require(name, "socket address", *_ADDRESSED)
+    if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= 65535:
+        raise ValueError(f"port: {value} is none: ports are 0 to 65535")
+    accept = _int_value(name, value)
+    accepts = accept.test
+    described = scope.described
+
+    def test(event: SyscallEvent) -> Verdict:
+        if event.address is not None:
+            return event.address.port is not None and accepts(event.address.port)
+        return None if "address" in event.unread or event.name not in described else False
+
+    def why(event: SyscallEvent) -> str:
+        if event.address is None or event.address.port is None:
+            return "the call was given none"
+        return f"{event.address.port} {accept.phrase}"
+
+    return Filter(name, value, test, why)
+
+
+_COMPILERS: Mapping[str, Callable[[_Scope, str, object], Filter]] = {
+    "address": _address,
+    "comm": _comm,
+    "errno": _errno,
+    "exe": _exe,
+    "fd": _fd,
+    "flags": _flags,
+    "ok": _ok,
+    "path": _path,
+    "pid": _task_id,
+    "port": _port,
+    "process": _process,
+    "ret": _ret,
+    "tid": _task_id,
+    "where": _where,
+}
+
+_READS = {"read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg", "mq_timedreceive"}
+_WRITES = {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "vmsplice"}
+_COPIES = {"sendfile", "copy_file_range", "splice", "tee"}
+_MOVES_BYTES = frozenset(_READS | _WRITES | _COPIES)
+"""Calls whose result is a number of bytes that they moved."""

@@ -1,0 +1,108 @@
+"""One window: what was recorded between its opening and its closing, and the questions about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from . import report
+from .assertions import Assertions
+from .errors import EbpfError
+from .events import Gap, SyscallEvent
+from .scope import Segments
+from .session import Session
+from .syscalls import Table
+
+__all__ = ["Recording"]
+
+
+class Recording(Assertions):
+    """A window of a session; live while it is open, and readable after it is closed.
+
+    Asked before it is open, or in a forked child, it raises EbpfError.
+    """
+
+    def __init__(self, session: Session, parent: Recording | None = None) -> None:
+        self._session = session
+        self._parent = parent
+        self._segments: Segments | None = None
+        self._opened_ns = 0
+
+    @contextmanager
+    def window(self) -> Iterator[Recording]:
+        """A part of this recording, with the same queries and assertions.
+
+        >>> with ebpf.window() as w:
+        ...     load_config("app.toml")
+        >>> w.assert_syscall("openat", path="*/app.toml", count=1)
+        """
+        part = Recording(self._session, self)
+        with self._session.unobserved():
+            part.open()
+        try:
+            yield part
+        finally:
+            with self._session.unobserved():
+                part.close()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing that begins inside is recorded, of any thread or process: neither events nor gaps.
+
+        >>> with ebpf.paused():
+        ...     warm_up_caches()
+        """
+        self._session.pause()
+        try:
+            yield
+        finally:
+            self._session.resume()
+
+    def open(self) -> None:
+        """Begin to record. The last step is the store that does it."""
+        self._opened_ns = time.monotonic_ns()
+        self._segments = Segments(self._session.last_segment + 1)
+        self._session.begin_segment()
+
+    def close(self) -> None:
+        """End the window, and go on recording for the window around it, if any. Harmless if it isn't open."""
+        if self._segments is None or self._segments.end is not None:
+            return
+        end = self._session.end_segment() if self._parent is None else self._session.begin_segment()
+        self._segments = Segments(self._segments.first, end)
+
+    def describe(self) -> str:
+        """The recording for a report: the first and last events, and the gaps."""
+        if self._segments is None:
+            return "nothing: the test function did not begin"
+        return report.recording(self.events, self.gaps)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Why absence isn't proven; empty if it is."""
+        return self._session.gaps(self._whole, self._part)
+
+    def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
+        return self._session.calls(self._whole, self._part, names)
+
+    @property
+    def _table(self) -> Table:
+        return self._session.table
+
+    @property
+    def _start_ns(self) -> int:
+        return self._opened_ns
+
+    @property
+    def _part(self) -> Segments:
+        if self._segments is None:
+            raise EbpfError(
+                "read the recording: it begins with the test function "
+                "(assert in the test itself, or in a fixture after its yield)"
+            )
+        return self._segments
+
+    @property
+    def _whole(self) -> Segments:
+        return self._part if self._parent is None else self._parent._whole

@@ -1,0 +1,510 @@
+"""One per pytest process: owns the engine and the memory shared with the BPF programs.
+
+Time is cut into *segments*, numbered upwards: every boundary of a window begins a new one. The current number stands in
+the control page, each call is stamped with it at entry, and a window is a range of numbers. Number 0 means that nothing
+is recorded. So opening and closing a window is a store to memory, and a call belongs to the window in which it began.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, overload
+
+from .decode import (
+    EVENT,
+    EVENT_BYTES,
+    Blob,
+    EventFlag,
+    RawCall,
+    decode_call,
+    decode_note,
+    parse_blob,
+    program_of,
+    specs,
+)
+from .engines._ffi import SharedMemory
+from .engines.base import Engine, Started
+from .engines.ring import HEADER_BYTES, Ring, RingStuck
+from .errors import EbpfError
+from .events import Gap, SyscallEvent
+from .scope import Scope, Segments
+from .syscalls import Table, table
+
+__all__ = ["Calls", "Session"]
+
+# Sizes of the maps, as bpf_snippets/include/scope.h declares them.
+EVENTS_BYTES = 64 << 20
+BLOBS_BYTES = 32 << 20
+CALL_NUMBERS = 512
+SEGMENT_ROWS = 64
+TASK_SLOTS = 16384
+TASK_BYTES = 160
+SPEC_BYTES = 8
+CONTROL_BYTES = 24
+LOSS_BYTES = SEGMENT_ROWS * CALL_NUMBERS * 4
+# Fields of struct control, in words of four bytes.
+SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID = range(5)
+# Fields of struct task.
+CALL_OFFSET = 16
+IDS_OFFSET = 144
+STATE_OFFSET = 152
+MUTED_OFFSET = 153
+# Fields of struct event.
+KIND_OFFSET = 110
+FLAGS_OFFSET = 111
+UNREAD_OFFSET = 112
+LOST_OFFSET = 113
+NUMBER_OFFSET = 108
+RECORDED = 2
+
+STRIDE = HEADER_BYTES + EVENT_BYTES
+CALL_KIND = 1
+URING_CALLS = frozenset({"io_uring_enter", "io_uring_setup"})
+
+
+class Session:
+    """A running engine and all that it has recorded and not yet dropped."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.table: Table = table()
+        self.started: Started | None = None
+        self.last_segment = 0
+        self._labels: dict[int, str] = {}
+        self._label = ""
+        self._paused = 0
+        self._losses: dict[int, Counter[int]] = {}
+        self._blocks: list[bytes] = []
+        self._blobs: dict[int, list[Blob]] = {}
+        self._broken: list[Gap] = []
+        self._local = threading.local()
+        self._lock = threading.RLock()
+        self._memory: list[SharedMemory | Ring] = []
+        self.scope = Scope(self._labels.get)
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the engine and follow this process, its threads and its descendants.
+
+        Raises EngineUnavailable or ProbeError, and is then as if never started.
+        """
+        started = self.engine.start()
+        fds = [*started.maps.values(), *started.iterators]
+        try:
+            maps = started.maps
+            self._events = self._keep(Ring(maps["events"], EVENTS_BYTES))
+            self._blob_ring = self._keep(Ring(maps["blobs"], BLOBS_BYTES))
+            self._control = self._share(maps["controls"], CONTROL_BYTES).cast("I")
+            self._tasks = self._share(maps["tasks"], TASK_SLOTS * TASK_BYTES)
+            self._loss_rows = self._share(maps["losses"], LOSS_BYTES)
+            self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)[:] = specs(self.table, CALL_NUMBERS)
+            self._enrol(started.iterators)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            for fd in fds:
+                os.close(fd)
+        self.started = started
+        _sessions.add(self)
+
+    def stop(self) -> None:
+        """Stop the engine and give the memory back. Recordings read before stay good."""
+        _sessions.discard(self)
+        self.started = None
+        self.engine.stop()
+        for memory in self._memory:
+            memory.close()
+        self._memory.clear()
+
+    def abandon(self) -> None:
+        """Forget the engine and the memory, which a forked child doesn't have. Makes no system call."""
+        self.started = None
+        self._control = memoryview(bytearray(CONTROL_BYTES)).cast("I")
+
+    def _check_alive(self) -> None:
+        """Prove that the programs still run, by a call that is not recorded on a muted thread; else leave a gap."""
+        call = self._own_slot() * TASK_BYTES + CALL_OFFSET
+        before = bytes(self._tasks[call : call + 8])
+        self.engine.poke()
+        if bytes(self._tasks[call : call + 8]) == before:
+            self._break(
+                "the eBPF programs no longer run: they were detached, or their keeper process was killed",
+                "look for another tool that removes eBPF programs, or for the out-of-memory killer",
+            )
+
+    def _keep(self, ring: Ring) -> Ring:
+        self._memory.append(ring)
+        return ring
+
+    def _share(self, fd: int, size: int) -> memoryview:
+        page = os.sysconf("SC_PAGESIZE")
+        memory = SharedMemory(fd, -(-size // page) * page, writable=True)
+        self._memory.append(memory)
+        return memory.view[:size]
+
+    def _enrol(self, iterators: Sequence[int]) -> None:
+        for iterator in iterators:
+            enrolled = self._control[ENROLLED]
+            while os.read(iterator, 4096):
+                pass
+            if self._control[ENROLLED] == enrolled:
+                break
+        else:
+            if iterators:
+                self._break(
+                    "processes were started faster than they could be enrolled when the recorder started",
+                    "start the test session when no other process of it is busy",
+                )
+        self._drain()
+
+    def _break(self, reason: str, hint: str) -> None:
+        gap = Gap(reason, hint)
+        if gap not in self._broken:
+            self._broken.append(gap)
+
+    # -- windows ------------------------------------------------------------------------------------------------
+
+    def begin_segment(self) -> int:
+        """Begin the next segment and record it, unless paused. The number of the segment."""
+        self.last_segment += 1
+        segment = self.last_segment
+        if self.started is None:
+            return segment
+        row = self._loss_row(segment)
+        if any(row):
+            self._save_losses(segment - SEGMENT_ROWS)
+            row[:] = bytes(len(row))
+        self._labels[segment] = self._label
+        if not self._paused:
+            self._control[SEGMENT] = segment
+        return segment
+
+    def end_segment(self) -> int:
+        """End the current segment and record nothing. The number of the segment that would be next."""
+        self._control[SEGMENT] = 0
+        return self.last_segment + 1
+
+    def name_segments(self, label: str) -> None:
+        """Say which test and phase the segments from now on belong to."""
+        self._label = label
+
+    def pause(self) -> None:
+        """Record nothing until the matching resume."""
+        self._paused += 1
+        self._control[SEGMENT] = 0
+
+    def resume(self) -> None:
+        """Undo one pause."""
+        self._paused -= 1
+        if not self._paused:
+            self._control[SEGMENT] = self.last_segment
+
+    def forget(self) -> None:
+        """Drop what is recorded so far: no window needs it."""
+        with self._lock:
+            self._drain()
+            self._blocks.clear()
+            self._blobs.clear()
+            self._losses.clear()
+            self._labels.clear()
+            self.scope.forget()
+
+    @contextmanager
+    def unobserved(self) -> Iterator[None]:
+        """The plugin's own work on this thread: its memory and lock calls are not recorded, others are.
+
+        The garbage collector waits, lest it runs the test's finalisers here.
+        """
+        if self.started is None:
+            raise EbpfError(
+                "read the recording: it is not available here (a forked child can't ask: assert in the pytest process)"
+            )
+        muted = self._own_slot() * TASK_BYTES + MUTED_OFFSET
+        before = self._tasks[muted]
+        self._tasks[muted] = 1
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collecting:
+                gc.enable()
+            self._tasks[muted] = before
+
+    def _own_slot(self) -> int:
+        """The task slot of this thread. Makes no system call."""
+        slot: int | None = getattr(self._local, "slot", None)
+        if slot is None:
+            ids = _own_pid << 32 | (threading.current_thread().native_id or 0)
+            column = self._tasks.cast("Q")[IDS_OFFSET // 8 :: TASK_BYTES // 8].tolist()
+            slot = column.index(ids) if ids in column else 0
+            if slot:
+                self._local.slot = slot
+        return slot
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def calls(self, whole: Segments, part: Segments, names: frozenset[str] | None = None) -> Calls:
+        """Events of the calls of ``part`` of a window, in order of entry. ``names`` None means all."""
+        with self._lock, self.unobserved():
+            self._drain()
+            flying = self._in_flight()
+            self._drain()
+            numbers = None if names is None else self._numbers(names)
+            found = [(raw.entry_ns, raw, False) for raw in self._select(whole, part, numbers)]
+            finished = {raw.call for _, raw, _ in found}
+            found += [
+                (raw.entry_ns, raw, True)
+                for raw in flying
+                if raw.call not in finished
+                and self._wanted(raw, numbers)
+                and self.scope.owns(whole, part, raw.segment, raw.tag, raw.pid)
+            ]
+            found.sort(key=_entry_ns)
+            return Calls(self._decode, [(raw, in_flight) for _, raw, in_flight in found])
+
+    def gaps(self, whole: Segments, part: Segments) -> tuple[Gap, ...]:
+        """Why the recording of ``part`` of a window is not complete; empty if it is."""
+        with self._lock, self.unobserved():
+            self._drain()
+            self._check_alive()
+            return (
+                *self._broken,
+                *self._lost_calls(part),
+                *self._lost_tasks(),
+                *self._undecoded(whole, part),
+            )
+
+    def _decode(self, raw: RawCall, in_flight: bool = False) -> SyscallEvent:
+        process = self.scope.process(raw.image, raw.pid, raw.comm)
+        return decode_call(raw, self._blobs.get(raw.call, ()), process, self.table, in_flight=in_flight)
+
+    def _numbers(self, names: frozenset[str]) -> frozenset[int]:
+        return frozenset(number for number, call in self.table.items() if call.name in names)
+
+    def _wanted(self, raw: RawCall, numbers: frozenset[int] | None) -> bool:
+        return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN)
+
+    def _select(self, whole: Segments, part: Segments, numbers: frozenset[int] | None) -> Iterator[RawCall]:
+        for block in self._blocks:
+            columns = zip(_bytes_at(block, KIND_OFFSET), _numbers_of(block), strict=True)
+            rows = [
+                index
+                for index, (kind, number) in enumerate(columns)
+                if kind == CALL_KIND and (numbers is None or number in numbers)
+            ]
+            for raw in self._rows(block, rows, whole, part):
+                if self._wanted(raw, numbers):
+                    yield raw
+
+    def _marked(self, whole: Segments, part: Segments) -> Iterator[RawCall]:
+        """The calls with a flag or an unread argument, and those that open another door."""
+        doors = self._numbers(URING_CALLS)
+        for block in self._blocks:
+            columns = zip(
+                _bytes_at(block, KIND_OFFSET),
+                _bytes_at(block, FLAGS_OFFSET),
+                _bytes_at(block, UNREAD_OFFSET),
+                _bytes_at(block, LOST_OFFSET),
+                _numbers_of(block),
+                strict=True,
+            )
+            rows = [
+                index
+                for index, (kind, flags, unread, lost, number) in enumerate(columns)
+                if kind == CALL_KIND and (flags or unread or lost or number in doors)
+            ]
+            yield from self._rows(block, rows, whole, part)
+
+    def _rows(self, block: bytes, rows: list[int], whole: Segments, part: Segments) -> Iterator[RawCall]:
+        for index in rows:
+            raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
+            if self.scope.owns(whole, part, raw.segment, raw.tag, raw.pid):
+                yield raw
+
+    def _in_flight(self) -> list[RawCall]:
+        found: list[RawCall] = []
+        for slot in self.scope.slots:
+            start = slot * TASK_BYTES
+            if self._tasks[start + STATE_OFFSET] != RECORDED:
+                continue
+            content = bytes(self._tasks[start : start + EVENT_BYTES])
+            again = bytes(self._tasks[start : start + EVENT_BYTES])
+            if content == again and self._tasks[start + STATE_OFFSET] == RECORDED:
+                found.append(RawCall(EVENT.unpack(content)))
+        return found
+
+    def _drain(self) -> None:
+        """Take over what the rings hold. Events first: their blobs are then there already."""
+        try:
+            block = self._events.take_fixed(EVENT_BYTES)
+            for data in self._blob_ring.take_each():
+                blob = parse_blob(data)
+                self._blobs.setdefault(blob.call, []).append(blob)
+        except RingStuck:
+            self._break("a record stayed half-written", "run the test again: the host was too busy")
+            return
+        if not block:
+            return
+        self._blocks.append(block)
+        kinds = _bytes_at(block, KIND_OFFSET)
+        if kinds.count(CALL_KIND) != len(kinds):
+            for index, kind in enumerate(kinds):
+                if kind != CALL_KIND:
+                    self._take_note(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
+
+    def _take_note(self, fields: tuple[Any, ...]) -> None:
+        note = decode_note(fields, self._control[SELF_PID])
+        blobs = [blob for blob in self._blobs.get(note.call, ()) if blob.event_kind == note.kind]
+        exe, argv = program_of(blobs)
+        self.scope.take(note, exe, argv)
+
+    # -- gaps ---------------------------------------------------------------------------------------------------
+
+    def _loss_row(self, segment: int) -> memoryview:
+        size = CALL_NUMBERS * 4
+        start = segment % SEGMENT_ROWS * size
+        return self._loss_rows[start : start + size]
+
+    def _save_losses(self, segment: int) -> None:
+        counts = self._loss_row(segment).cast("I").tolist()
+        self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
+
+    def _lost_calls(self, part: Segments) -> Iterator[Gap]:
+        end = self.last_segment + 1 if part.end is None else part.end
+        lost: Counter[int] = Counter()
+        for segment in range(part.first, end):
+            if segment > self.last_segment - SEGMENT_ROWS:
+                self._save_losses(segment)
+            lost += self._losses.get(segment, Counter())
+        for number, count in sorted(lost.items()):
+            name = self.table.by_number(number).name
+            last = number == CALL_NUMBERS - 1
+            yield Gap(
+                f"{count:,} {name if not last else 'unnamed'} calls found no room in the recorder's memory",
+                "look at the recording in the middle of the test, which makes room, or record a smaller part "
+                "of it with ebpf.window() or ebpf.paused()",
+                calls=None if last else frozenset({name}),
+                count=count,
+                exact=not last,
+            )
+
+    def _lost_tasks(self) -> Iterator[Gap]:
+        tasks, notes = self._control[LOST_TASKS], self._control[LOST_NOTES]
+        if tasks:
+            yield Gap(
+                f"{tasks:,} tasks were not followed: more than {TASK_SLOTS - 1:,} lived at one time",
+                "start fewer processes and threads at one time",
+                count=tasks,
+            )
+        if notes:
+            yield Gap(
+                f"{notes:,} starts and ends of processes found no room in the recorder's memory",
+                "look at the recording in the middle of the test, which makes room",
+                count=notes,
+            )
+
+    def _undecoded(self, whole: Segments, part: Segments) -> Iterator[Gap]:
+        unread: Counter[tuple[str, str]] = Counter()
+        foreign: Counter[tuple[int, int]] = Counter()
+        uring: set[int] = set()
+        for raw in self._marked(whole, part):
+            if raw.flags & EventFlag.FOREIGN:
+                foreign[raw.pid, raw.nr] += 1
+                continue
+            if raw.unread or raw.lost:
+                event = self._decode(raw)
+                for what in event.unread & {"path", "address"}:
+                    unread[event.name, what] += 1
+            if self.table.by_number(raw.nr).name in URING_CALLS:
+                uring.add(raw.pid)
+        for (pid, number), count in foreign.items():
+            yield Gap(
+                f"process {pid} made {count:,} calls numbered {number} through another ABI (int 0x80, 32-bit or x32 "
+                "code), which are not decoded",
+                "run a 64-bit program",
+                count=count,
+            )
+        for pid in sorted(uring):
+            yield Gap(
+                f"process {pid} uses io_uring, whose operations are not decoded",
+                "switch io_uring off for the test: with libuv UV_USE_IO_URING=0, or sysctl kernel.io_uring_disabled=2",
+            )
+        for (name, what), count in unread.items():
+            yield Gap(
+                f"the {what} of {count:,} {name} calls could not be read",
+                "an assertion that doesn't ask for it can still be decided",
+                calls=frozenset(),
+                count=count,
+            )
+        for worker in self.scope.kernel_workers.values():
+            yield Gap(
+                f"the kernel thread {worker} works for a process of this test without system calls",
+                "close the io_uring before the test",
+            )
+        for segment, pid in self.scope.refused_by_seccomp:
+            if segment in part:
+                yield Gap(
+                    f"seccomp killed a task of process {pid}: the call it died for is not known",
+                    "let the filter refuse with an errno instead",
+                )
+
+
+class Calls(Sequence[SyscallEvent]):
+    """Events that are decoded when they are looked at, each time anew."""
+
+    __slots__ = ("_decode", "_raws")
+
+    def __init__(self, decode: Callable[[RawCall, bool], SyscallEvent], raws: Sequence[tuple[RawCall, bool]]) -> None:
+        self._decode = decode
+        self._raws = raws
+
+    def __len__(self) -> int:
+        return len(self._raws)
+
+    @overload
+    def __getitem__(self, index: int) -> SyscallEvent: ...
+    @overload
+    def __getitem__(self, index: slice) -> Calls: ...
+    def __getitem__(self, index: int | slice) -> SyscallEvent | Calls:
+        if isinstance(index, slice):
+            return Calls(self._decode, self._raws[index])
+        return self._decode(*self._raws[index])
+
+    def __iter__(self) -> Iterator[SyscallEvent]:
+        return (self._decode(raw, in_flight) for raw, in_flight in self._raws)
+
+
+def _entry_ns(found: tuple[int, RawCall, bool]) -> int:
+    return found[0]
+
+
+def _bytes_at(block: bytes, offset: int) -> list[int]:
+    """One column of a block of events, of one byte each."""
+    return memoryview(block)[HEADER_BYTES + offset :: STRIDE].tolist()
+
+
+def _numbers_of(block: bytes) -> list[int]:
+    """The call numbers of a block of events."""
+    return memoryview(block).cast("H")[(HEADER_BYTES + NUMBER_OFFSET) // 2 :: STRIDE // 2].tolist()
+
+
+_sessions: set[Session] = set()
+_own_pid = os.getpid()
+
+
+def _after_fork_in_child() -> None:
+    """A forked child has not inherited the shared memory: to it no session is alive. Makes no system call."""
+    for session in list(_sessions):
+        session.abandon()
+    _sessions.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

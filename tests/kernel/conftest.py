@@ -1,0 +1,73 @@
+"""Kernel tests ask the plugin's own fixture: what is tested is the whole way from system call to assertion."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_ebpf import features
+
+BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
+SYS_BPF = {"x86_64": 321, "aarch64": 280}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all; skip where the host can't, but never in CI."""
+    problem = features.choose("auto").problem
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("kernel")
+            if problem is not None and not os.environ.get("CI"):
+                item.add_marker(pytest.mark.skip(reason=str(problem)))
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Waits for something that must come; fails after a minute."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, "waited for a minute"
+
+    return wait
+
+
+@pytest.fixture
+def libc() -> ctypes.CDLL:
+    """The C library, for calls that Python would dress up."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def loaded_programs() -> list[int]:
+    """Ids of our eBPF programs in the kernel, asked of the kernel and not of the plugin."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = SYS_BPF[os.uname().machine]
+    found: list[int] = []
+    attr = (ctypes.c_uint32 * 32)()
+    while libc.syscall(number, BPF_PROG_GET_NEXT_ID, attr, 12) == 0:
+        program = attr[1]
+        request = (ctypes.c_uint32 * 32)(program)
+        fd = libc.syscall(number, BPF_PROG_GET_FD_BY_ID, request, 12)
+        if fd >= 0:
+            info = ctypes.create_string_buffer(256)
+            query = (ctypes.c_uint64 * 16)()
+            query[0] = len(info) << 32 | fd
+            query[1] = ctypes.addressof(info)
+            assert libc.syscall(number, BPF_OBJ_GET_INFO_BY_FD, query, 16) == 0
+            os.close(fd)
+            name = info.raw[64:80].split(b"\0")[0]
+            if name in (b"on_sys_enter", b"on_sys_exit", b"on_fork", b"on_exec", b"on_exit"):
+                found.append(program)
+        attr = (ctypes.c_uint32 * 32)(program)
+    return found
+
+
+@pytest.fixture(name="loaded_programs")
+def _loaded_programs() -> Callable[[], list[int]]:
+    return loaded_programs

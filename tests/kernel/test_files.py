@@ -1,0 +1,196 @@
+"""What is recorded of files and their paths."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_ebpf import InconclusiveRecording
+from pytest_ebpf.recording import Recording
+
+LONGEST = 4095
+AT_FDCWD = -100
+
+
+def test_23_files_opened(ebpf: Recording, tmp_path: Path) -> None:
+    """Each of 23 opens is there once, with its arguments, result and file."""
+    for number in range(23):
+        os.close(os.open(tmp_path / f"file-{number}", os.O_WRONLY | os.O_CREAT, 0o640))
+    ebpf.assert_syscall("%open", path=f"{tmp_path}/file-*", count=23)
+    ebpf.assert_syscall("openat", flags="O_WRONLY|O_CREAT", mode=0o640, ok=True, count=23)
+    ebpf.assert_syscall("close", ok=True, count=23)
+    assert ebpf.complete, ebpf.gaps
+    first = ebpf.syscalls("openat").first
+    assert first is not None
+    assert first.path == first.abspath == first.realpath == f"{tmp_path}/file-0"
+    assert first.process.is_self
+    assert first.duration_ns is not None
+    assert first.duration_ns > 0
+    assert str(first) == (f'openat(AT_FDCWD, "{tmp_path}/file-0", O_WRONLY|O_CREAT|O_CLOEXEC, 0640) = {first.ret}')
+
+
+def test_a_failed_open_is_an_attempt(ebpf: Recording, tmp_path: Path) -> None:
+    """ENOENT is recorded as such, with the path that was asked for."""
+    with pytest.raises(FileNotFoundError):
+        os.open(tmp_path / "nothing", os.O_RDONLY)
+    ebpf.assert_syscall("openat", path=tmp_path / "nothing", errno="ENOENT", ok=False, count=1)
+    with pytest.raises(AssertionError, match=r"ENOENT \(No such file or directory\)"):
+        ebpf.assert_no_syscall("openat", path="*/nothing")
+
+
+def test_relative_paths_are_resolved(ebpf: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the working directory or the dirfd of that moment, in the kernel."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").write_text("x")
+    monkeypatch.chdir(tmp_path / "a")
+    with ebpf.window() as by_cwd:
+        os.close(os.open("b/file", os.O_RDONLY))
+    directory = os.open("b", os.O_RDONLY)
+    with ebpf.window() as by_dirfd:
+        os.close(os.open("../b/file", os.O_RDONLY, dir_fd=directory))
+    os.chdir("/")
+    os.close(directory)
+    for window in (by_cwd, by_dirfd):
+        window.assert_syscall("openat", path=tmp_path / "a/b/file", count=1)
+        opened = window.syscalls("openat").first
+        assert opened is not None
+        assert opened.path in ("b/file", "../b/file")
+        assert opened.abspath == opened.realpath == f"{tmp_path}/a/b/file"
+        with pytest.raises(AssertionError):
+            window.assert_no_syscall("%open", path=tmp_path / "a/b/file")
+
+
+def test_symlinks_do_not_hide_a_file(ebpf: Recording, tmp_path: Path) -> None:
+    """The file behind a symlink is found by its own path."""
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "secret")
+    os.close(os.open(tmp_path / "link", os.O_RDONLY))
+    ebpf.assert_syscall("openat", path=tmp_path / "secret", flags="O_RDONLY", count=1)
+
+
+def test_a_moved_working_directory_keeps_its_new_name(
+    ebpf: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base of a relative path is what it is called at the time of the call."""
+    (tmp_path / "before").mkdir()
+    monkeypatch.chdir(tmp_path / "before")
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert not os.access("nothing", os.R_OK)
+    ebpf.assert_syscall("%file", path=tmp_path / "after/nothing", count=1)
+
+
+def test_directory_nested_300_deep(ebpf: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every component counts, however many."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(300):
+        Path("dir").mkdir()
+        os.chdir("dir")
+    os.close(os.open("leaf", os.O_CREAT | os.O_WRONLY))
+    expected = f"{tmp_path}{'/dir' * 300}/leaf"
+    ebpf.assert_syscall("openat", path=expected, count=1)
+    assert ebpf.complete, ebpf.gaps
+
+
+def test_path_of_4095_bytes(ebpf: Recording, tmp_path: Path) -> None:
+    """The longest path that the kernel takes is whole."""
+    longest = f"{tmp_path}/" + "x/" * LONGEST
+    longest = longest[: LONGEST - 1] + "y"
+    assert len(longest) == LONGEST
+    with pytest.raises(FileNotFoundError):
+        os.open(longest, os.O_RDONLY)
+    ebpf.assert_syscall("openat", path=longest, errno="ENOENT", count=1)
+    ebpf.assert_no_syscall("openat", path=longest[:-1])
+    assert ebpf.complete, ebpf.gaps
+
+
+def test_path_longer_than_the_kernel_takes(ebpf: Recording, tmp_path: Path) -> None:
+    """It is cut, and says so: an assertion on it is not decided by the part that is there."""
+    too_long = f"{tmp_path}/" + "x" * LONGEST
+    with pytest.raises(OSError, match="File name too long"):
+        os.open(too_long, os.O_RDONLY)
+    with pytest.raises(InconclusiveRecording):
+        ebpf.assert_no_syscall("openat", path=too_long[:-1])
+    ebpf.assert_syscall("openat", errno="ENAMETOOLONG", count=1)
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe-caf\xe9", b"new\nline", b"\x1b[31mred", "ünïcode".encode()])
+def test_names_of_any_bytes(ebpf: Recording, tmp_path: Path, name: bytes) -> None:
+    """Non-UTF-8, newlines and escapes are matched as they are, and printed harmlessly."""
+    path = os.fsencode(tmp_path) + b"/" + name
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT))
+    ebpf.assert_syscall("openat", path=os.fsdecode(path), count=1)
+    ebpf.assert_syscall("openat", path=re.compile(re.escape(os.fsdecode(name)) + "$"), count=1)
+    with pytest.raises(AssertionError) as caught:
+        ebpf.assert_no_syscall("openat", path=os.fsdecode(path))
+    shown = str(caught.value)
+    assert "\x1b" not in shown
+    assert len([line for line in shown.splitlines() if "openat(AT_FDCWD" in line]) == 1
+    assert shown.isprintable() or all(part.isprintable() for part in shown.splitlines())
+
+
+def _cold_path(tmp_path: Path, path: bytes) -> mmap.mmap:
+    """The path in a page that is in memory but not in this process's page table."""
+    holder = tmp_path / "holder"
+    holder.write_bytes(path + b"\0" * mmap.PAGESIZE)
+    with holder.open("rb") as file:
+        return mmap.mmap(file.fileno(), mmap.PAGESIZE, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+def _address(memory: mmap.mmap) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+def test_path_on_a_cold_page(ebpf: Recording, tmp_path: Path, libc: ctypes.CDLL) -> None:
+    """Not readable at entry, it is read again at exit."""
+    target = os.fsencode(tmp_path) + b"/cold"
+    memory = _cold_path(tmp_path, target)
+    address = _address(memory)
+    with ebpf.window() as window:
+        assert libc.open(ctypes.c_void_p(address), os.O_WRONLY | os.O_CREAT, 0o600) >= 0
+    window.assert_syscall("openat", path=os.fsdecode(target), count=1)
+    window.assert_no_syscall("openat", path="/etc/passwd")
+    assert window.complete, window.gaps
+
+
+def test_path_that_can_never_be_read_is_a_gap(
+    ebpf: Recording, tmp_path: Path, libc: ctypes.CDLL, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Cold at entry and unmapped before exit: no assertion on paths may pass for it."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    memory = _cold_path(tmp_path, os.fsencode(fifo))
+    address = _address(memory)
+    libc.open.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    with ebpf.window() as window:
+        reader = threading.Thread(target=libc.open, args=(address, os.O_RDONLY))
+        reader.start()
+        until(lambda: any(event.in_flight for event in window.syscalls("openat", flags="O_RDONLY")))
+        libc.munmap(ctypes.c_void_p(address), mmap.PAGESIZE)
+        writer = os.open(fifo, os.O_WRONLY)
+        reader.join()
+    os.close(writer)
+    with pytest.raises(InconclusiveRecording, match="could not be read"):
+        window.assert_no_syscall("openat", path="/etc/passwd")
+    assert not window.complete
+    window.assert_syscall("openat", flags="O_RDONLY", count=1)
+
+
+def test_null_and_wild_paths(ebpf: Recording, libc: ctypes.CDLL) -> None:
+    """A path that the kernel couldn't read either hides nothing."""
+    libc.open.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    assert libc.open(None, 0) == -1
+    assert libc.open(0xDEAD0000, 0) == -1
+    ebpf.assert_syscall("openat", errno="EFAULT", count=2)
+    ebpf.assert_no_syscall("openat", path="/etc/passwd")
+    assert ebpf.complete, ebpf.gaps
+    assert [str(event) for event in ebpf.syscalls("openat")] == [
+        "openat(AT_FDCWD, NULL, O_RDONLY) = -1 EFAULT (Bad address)",
+        "openat(AT_FDCWD, 0xdead0000, O_RDONLY) = -1 EFAULT (Bad address)",
+    ]
