@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from .errors import EbpfError, EngineUnavailable, InconclusiveRecording, ProbeError, UnknownSyscall
+from .errors import (
+    EbpfError,
+    EngineUnavailable,
+    InconclusiveRecording,
+    ProbeError,
+    SiblingCallWarning,
+    UnknownSyscall,
+)
 
-__all__ = ["EbpfError", "EngineUnavailable", "InconclusiveRecording", "ProbeError", "UnknownSyscall"]
+__all__ = [
+    "EbpfError",
+    "EngineUnavailable",
+    "InconclusiveRecording",
+    "ProbeError",
+    "SiblingCallWarning",
+    "UnknownSyscall",
+]

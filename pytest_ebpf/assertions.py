@@ -11,16 +11,12 @@ from types import FrameType
 from typing import Any
 
 from . import report
-from .errors import InconclusiveRecording
+from .errors import InconclusiveRecording, SiblingCallWarning
 from .events import Gap, SyscallEvent
 from .match import Events, Query, query
 from .syscalls import Table
 
-__all__ = ["Assertions", "SiblingCallWarning"]
-
-
-class SiblingCallWarning(UserWarning):
-    """A negative assertion on one call passed while a sibling of that call did the same."""
+__all__ = ["Assertions"]
 
 
 class Assertions(ABC):
@@ -123,9 +119,7 @@ class Assertions(ABC):
             if high == 0:
                 problem = f"{_calls(tally.least)} matched"
             raise AssertionError(
-                report.too_many(
-                    f"{typed}: {problem}", tally.found, start_ns=self._start_ns, counted=tally.counted
-                )
+                report.too_many(f"{typed}: {problem}", tally.found, start_ns=self._start_ns, counted=tally.counted)
             )
         if tally.most is not None and tally.most < low:
             problem = f"expected {_expected(low, high)}, found {tally.least or 'none'}"
@@ -168,8 +162,8 @@ class Assertions(ABC):
         unbounded = False
         gaps = []
         for gap in self.gaps:
-            if gap.calls is not None and asked.names is not None and gap.calls.isdisjoint(asked.names):
-                continue
+            if gap.calls is not None and gap.calls.isdisjoint(gap.calls if asked.names is None else asked.names):
+                continue  # of other calls; or of none, where only parts are missing
             inside = asked.names is None or (gap.calls is not None and gap.calls <= asked.names)
             if gap.exact and inside and not asked.filters:
                 counted += gap.count

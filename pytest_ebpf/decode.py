@@ -196,7 +196,7 @@ def program_of(blobs: Iterable[Blob]) -> tuple[str | None, tuple[str, ...]]:
     exe: str | None = None
     argv: tuple[str, ...] = ()
     for blob in blobs:
-        if blob.kind == BlobKind.EXE:
+        if blob.kind == BlobKind.EXE and not blob.flags & (BlobFlag.CUT | BlobFlag.FAILED):
             exe = _joined(blob)
         elif blob.kind == BlobKind.ARGV and not blob.flags & BlobFlag.FAILED:
             argv = tuple(os.fsdecode(each) for each in blob.data.removesuffix(b"\0").split(b"\0"))
@@ -279,16 +279,17 @@ class _Reading:
         elif blob.arg < len(self._call.args):
             name = self._call.args[blob.arg].name
             if blob.kind == BlobKind.PATH:
+                self._values[name] = os.fsdecode(blob.data)
                 if blob.flags & BlobFlag.CUT:
                     self.unread |= {"path", name}
-                self._passed[blob.arg] = os.fsdecode(blob.data)
-                self._values[name] = self._passed[blob.arg]
+                else:
+                    self._passed[blob.arg] = self._values[name]
             elif blob.kind == BlobKind.ADDRESS:
                 self.address = parse_address(blob.data)
                 if self._call.args[blob.arg].kind == "sockaddr":
                     self._values[name] = self.address
             elif blob.kind == BlobKind.WORD:
-                self._values[name] = int.from_bytes(blob.data, "little")
+                self._values[name] = {"flags": int.from_bytes(blob.data, "little")}
 
     def finish(self) -> None:
         failed_to_read = self._raw.ret == -EFAULT and self._finished
@@ -307,7 +308,9 @@ class _Reading:
                 self._resolve(index, passed)
             elif argument.kind == "mmsghdr":  # its addresses are not captured
                 self.unread.add("address")
-        if "open" in self._call.classes and self._finished and self._raw.ret >= 0:
+        if "open" in self._call.classes and not self._finished:
+            self.unread.add("realpath")
+        elif "open" in self._call.classes and self._raw.ret >= 0:
             if self.realpath is None:
                 self.unread.add("realpath")
             else:

@@ -6,6 +6,8 @@ EbpfError
 ├── InconclusiveRecording   a gap in the recording could change the answer
 └── UnknownSyscall          a name that no system call has (also a ValueError)
 
+SiblingCallWarning          (a UserWarning) an assertion held for one call and not for a sibling of it
+
 A violated assertion is a plain ``AssertionError``, an unknown filter a ``TypeError``.
 Texts read "operation: cause (what to do)".
 """
@@ -17,6 +19,7 @@ __all__ = [
     "EngineUnavailable",
     "InconclusiveRecording",
     "ProbeError",
+    "SiblingCallWarning",
     "UnknownSyscall",
 ]
 
@@ -64,6 +67,10 @@ class InconclusiveRecording(EbpfError):
 
 class UnknownSyscall(EbpfError, ValueError):
     """A name, glob or class that matches no system call of this kernel."""
+
+
+class SiblingCallWarning(UserWarning):
+    """A negative assertion on one call passed while a sibling of that call did the same."""
 
 
 def _sentence(operation: str, cause: str, hint: str) -> str:

@@ -37,6 +37,7 @@ class SessionSource:
         try:
             session.start()
         except (EngineUnavailable, ProbeError) as problem:
+            problem.__cause__ = problem.__context__ = None  # where in the plugin it was raised helps nobody
             self._problem = problem
         else:
             self._session = session
@@ -50,7 +51,7 @@ class SessionSource:
         assert self._problem is not None
         if self.settings.unavailable == "skip" and isinstance(self._problem, EngineUnavailable):
             pytest.skip(str(self._problem))
-        raise self._problem
+        raise self._problem.with_traceback(None)
 
     def stop(self) -> None:
         """End the session, if there is one."""
@@ -73,8 +74,7 @@ def ebpf(request: pytest.FixtureRequest) -> Iterator[Recording]:
     session = request.config.stash[SOURCE].get()
     from .recording import Recording
 
-    session.forget()
-    session.name_segments(f"{request.node.nodeid} (call)")
+    session.begin_test(f"{request.node.nodeid} (call)")
     recording = Recording(session)
     request.node.stash[RECORDING] = recording
     yield recording

@@ -221,7 +221,7 @@ class Filter:
     why: Callable[[SyscallEvent], str]
     """For an event that doesn't match: in which way, as in ``'/etc/hosts' is not '*/app.toml'``."""
     unlikeness: Callable[[SyscallEvent], float] | None = None
-    """For ordering near misses: 0 is nearly a match, 1 nothing like it."""
+    """For ordering near misses, from 1 (nearly a match) to 2; None is 1 for any."""
 
 
 class Query:
@@ -282,12 +282,8 @@ class Query:
         return [f"{f.name}: {_doubt(f)}" for f in self.filters if f.test(event) is None]
 
     def unlikeness(self, event: SyscallEvent) -> float:
-        """How far off the filters are that say no: 0 is nearly a match."""
-        return sum(
-            1.0 if f.unlikeness is None else f.unlikeness(event)
-            for f in self.filters
-            if f.test(event) is False
-        )
+        """How far off the filters are that say no: 0 if none is."""
+        return sum(1.0 if f.unlikeness is None else f.unlikeness(event) for f in self.filters if f.test(event) is False)
 
     def siblings(self) -> list[Query]:
         """The same question about the siblings of the calls named exactly, one query for each.
@@ -564,7 +560,8 @@ def _unlikeness(wanted: str | None, texts: Callable[[SyscallEvent], Iterable[str
             known[text] = ratio
         return ratio
 
-    return lambda event: min(map(measure, texts(event)), default=1.0)
+    # The right file with the wrong result is nearer than any other file.
+    return lambda event: 1 + min(map(measure, texts(event)), default=1.0)
 
 
 # Filters on the call's result
@@ -681,9 +678,7 @@ def _task_id(scope: _Scope, name: str, value: object) -> Filter:
     accept = _int_value(name, value)
     accepts = accept.test
     if name == "pid":
-        return Filter(
-            name, value, lambda event: accepts(event.pid), lambda event: f"{event.pid} {accept.phrase}"
-        )
+        return Filter(name, value, lambda event: accepts(event.pid), lambda event: f"{event.pid} {accept.phrase}")
     return Filter(name, value, lambda event: accepts(event.tid), lambda event: f"{event.tid} {accept.phrase}")
 
 
@@ -728,9 +723,7 @@ def _process(_scope: _Scope, name: str, value: object) -> Filter:
         if value == "self":
             return Filter(name, value, lambda event: event.process.is_self, lambda event: "it was a child")
         if value == "children":
-            return Filter(
-                name, value, lambda event: not event.process.is_self, lambda event: "it was pytest itself"
-            )
+            return Filter(name, value, lambda event: not event.process.is_self, lambda event: "it was pytest itself")
         near = difflib.get_close_matches(value, ("self", "children"), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else "for a program's name use comm or exe"
         raise ValueError(f"process: {value!r} is neither 'self' nor 'children' ({hint})")
@@ -869,7 +862,7 @@ def _path(scope: _Scope, name: str, value: object) -> Filter:
             return "the call was given none"
         # Of a call with two paths, such as rename, the second one too.
         others = [p for p in event.paths if p not in (event.realpath, event.abspath, event.path)]
-        return f"{' and '.join(map(_quote, [shown, *others[-1:]]))} {accept.phrase}"
+        return " and ".join(f"{_quote(path)} {accept.phrase}" for path in (shown, *others[-1:]))
 
     return Filter(name, value, test, why, _unlikeness(accept.text, lambda event: event.paths))
 
@@ -1065,6 +1058,8 @@ class _Part:
     def why(self, filter_: str, event: SyscallEvent, arch: str) -> str:
         argument = self.argument
         found = _CREAT_VALUE if argument is _CREAT_FLAGS else event.args.get(argument.name)
+        if isinstance(found, Mapping) and argument.kind in _STRUCTS:
+            found = found.get("flags")
         if isinstance(found, int) and argument.constants:
             shown = syscalls.flag_names(argument.constants, found, arch)
         elif isinstance(found, str):
@@ -1080,9 +1075,7 @@ class _Part:
 _MISSING: Any = object()
 
 
-def _on_arguments(
-    scope: _Scope, name: str, value: object, parts: Sequence[_Part], text: str | None = None
-) -> Filter:
+def _on_arguments(scope: _Scope, name: str, value: object, parts: Sequence[_Part], text: str | None = None) -> Filter:
     """A filter that any one of the parts of the event's call satisfies."""
     arch = scope.table.arch
     described = scope.described

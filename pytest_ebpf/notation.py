@@ -67,11 +67,7 @@ def argument(arg: Argument, value: object, arch: str | None = None) -> str:
         text = _address(value)
         return f"{{msg_name={text}, ...}}" if "msghdr" in arg.kind else text
     if isinstance(value, Mapping):
-        return (
-            "{"
-            + ", ".join(f"{escape(str(key))}={_member(key, value[key], arg, arch)}" for key in value)
-            + "}"
-        )
+        return "{" + ", ".join(f"{escape(str(key))}={_member(key, value[key], arg, arch)}" for key in value) + "}"
     if isinstance(value, int):
         value = arg.convert(value)
         if arg.kind in _NAMED:
@@ -169,7 +165,8 @@ def _pointer(value: int) -> str:
 
 
 def _mode(value: int) -> str:
-    return flag_names("mode", value) if value >> 12 else f"0{value:o}" if value > 0o77 else f"{value:03o}"
+    names = flag_names("mode", value)
+    return names if names.startswith("S_IF") else f"0{value:o}" if value > 0o77 else f"{value:03o}"
 
 
 def _id(value: int) -> str:

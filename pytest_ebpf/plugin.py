@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Generator
+import unittest
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,9 +35,10 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"ebpf: {config.stash[SOURCE].choice}"
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
     """Start the engine before the first fixture runs, so that what fixtures start is followed from its first call."""
-    if session.config.option.collectonly:
+    if session.config.option.collectonly or session.config.option.setupplan:
         return
     if any("ebpf" in getattr(item, "fixturenames", ()) for item in session.items):
         session.config.stash[SOURCE].start()
@@ -43,19 +47,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Open the window at the last moment before the test function, and close it right after."""
-    recording = pyfuncitem.stash.get(RECORDING, None)
-    if recording is None:
+    with _recorded(pyfuncitem):
         return (yield)
-    function = pyfuncitem.obj
-    if inspect.iscoroutinefunction(function):
-        recording.open()
-    else:
-        pyfuncitem.obj = _recorded(recording, function)
-    try:
-        return (yield)
-    finally:
-        recording.close()
-        pyfuncitem.obj = function
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """The same for the methods of unittest's test cases, which that package calls itself."""
+    if isinstance(item, pytest.Function) and isinstance(item.instance, unittest.TestCase):
+        with _recorded(item):
+            return (yield)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,21 +92,40 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         source.stop()
 
 
-def _recorded(recording: Recording, function: Callable[..., object]) -> Callable[..., object]:
-    """The test function with the window around it."""
+@contextmanager
+def _recorded(item: pytest.Function) -> Iterator[None]:
+    """Put the window around the test function, if the test records."""
+    recording = item.stash.get(RECORDING, None)
+    if recording is None:
+        yield
+        return
+    function = item.obj
+    if inspect.iscoroutinefunction(function):
+        recording.open()
+    else:
+        item.obj = _windowed(recording, function)
+    try:
+        yield
+    finally:
+        recording.close()
+        item.obj = function
 
-    def call(**arguments: Any) -> object:
+
+def _windowed(recording: Recording, function: Callable[..., object]) -> Callable[..., object]:
+    """The function with the window around it."""
+
+    def call(*values: Any, **arguments: Any) -> object:
         __tracebackhide__ = True
         recording.open()
         try:
-            return function(**arguments)
+            return function(*values, **arguments)
         finally:
             recording.close()
 
     # The interpreter takes memory for frames in chunks of 16 KiB, by mmap. A frame larger than that begins a new chunk,
     # with room behind it, before the window opens: so the call of the test function itself can't need one.
     call.__code__ = call.__code__.replace(co_stacksize=FRAME_WORDS)
-    return call
+    return functools.update_wrapper(call, function)
 
 
 FRAME_WORDS = 2200

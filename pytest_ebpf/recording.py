@@ -29,6 +29,12 @@ class Recording(Assertions):
         self._segments: Segments | None = None
         self._opened_ns = 0
 
+    def __repr__(self) -> str:
+        if self._segments is None:
+            return "<recording: not begun>"
+        state = "in progress" if self._segments.end is None else "ended"
+        return f"<recording: {state}>"
+
     @contextmanager
     def window(self) -> Iterator[Recording]:
         """A part of this recording, with the same queries and assertions.
@@ -53,23 +59,26 @@ class Recording(Assertions):
         >>> with ebpf.paused():
         ...     warm_up_caches()
         """
-        self._session.pause()
+        pause = self._session.pause()
         try:
             yield
         finally:
-            self._session.resume()
+            self._session.resume(pause)
 
     def open(self) -> None:
         """Begin to record. The last step is the store that does it."""
         self._opened_ns = time.monotonic_ns()
         self._segments = Segments(self._session.last_segment + 1)
-        self._session.begin_segment()
+        if self._parent is None:
+            self._session.begin_recording()
+        else:
+            self._session.begin_segment()
 
     def close(self) -> None:
         """End the window, and go on recording for the window around it, if any. Harmless if it isn't open."""
         if self._segments is None or self._segments.end is not None:
             return
-        end = self._session.end_segment() if self._parent is None else self._session.begin_segment()
+        end = self._session.end_recording() if self._parent is None else self._session.begin_segment()
         self._segments = Segments(self._segments.first, end)
 
     def describe(self) -> str:
@@ -84,6 +93,7 @@ class Recording(Assertions):
         return self._session.gaps(self._whole, self._part)
 
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
+        __tracebackhide__ = True
         return self._session.calls(self._whole, self._part, names)
 
     @property
@@ -96,6 +106,7 @@ class Recording(Assertions):
 
     @property
     def _part(self) -> Segments:
+        __tracebackhide__ = True
         if self._segments is None:
             raise EbpfError(
                 "read the recording: it begins with the test function "
@@ -105,4 +116,5 @@ class Recording(Assertions):
 
     @property
     def _whole(self) -> Segments:
+        __tracebackhide__ = True
         return self._part if self._parent is None else self._parent._whole

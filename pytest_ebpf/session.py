@@ -77,7 +77,8 @@ class Session:
         self.last_segment = 0
         self._labels: dict[int, str] = {}
         self._label = ""
-        self._paused = 0
+        self._recording = False
+        self._pauses: set[object] = set()
         self._losses: dict[int, Counter[int]] = {}
         self._blocks: list[bytes] = []
         self._blobs: dict[int, list[Blob]] = {}
@@ -117,14 +118,14 @@ class Session:
     def stop(self) -> None:
         """Stop the engine and give the memory back. Recordings read before stay good."""
         _sessions.discard(self)
-        self.started = None
+        self.abandon()
         self.engine.stop()
         for memory in self._memory:
             memory.close()
         self._memory.clear()
 
     def abandon(self) -> None:
-        """Forget the engine and the memory, which a forked child doesn't have. Makes no system call."""
+        """Touch the shared memory no more, as a forked child doesn't have it. Makes no system call."""
         self.started = None
         self._control = memoryview(bytearray(CONTROL_BYTES)).cast("I")
 
@@ -171,8 +172,13 @@ class Session:
 
     # -- windows ------------------------------------------------------------------------------------------------
 
+    def begin_recording(self) -> None:
+        """Begin a segment and record it, unless paused."""
+        self._recording = True
+        self.begin_segment()
+
     def begin_segment(self) -> int:
-        """Begin the next segment and record it, unless paused. The number of the segment."""
+        """Begin the next segment. Its number."""
         self.last_segment += 1
         segment = self.last_segment
         if self.started is None:
@@ -182,29 +188,36 @@ class Session:
             self._save_losses(segment - SEGMENT_ROWS)
             row[:] = bytes(len(row))
         self._labels[segment] = self._label
-        if not self._paused:
-            self._control[SEGMENT] = segment
+        self._record()
         return segment
 
-    def end_segment(self) -> int:
+    def end_recording(self) -> int:
         """End the current segment and record nothing. The number of the segment that would be next."""
-        self._control[SEGMENT] = 0
+        self._recording = False
+        self._record()
         return self.last_segment + 1
 
-    def name_segments(self, label: str) -> None:
-        """Say which test and phase the segments from now on belong to."""
+    def begin_test(self, label: str) -> None:
+        """Drop what an earlier test recorded and the pauses it left; ``label`` is the new test and its phase."""
         self._label = label
+        self._pauses.clear()
+        self.forget()
 
-    def pause(self) -> None:
-        """Record nothing until the matching resume."""
-        self._paused += 1
-        self._control[SEGMENT] = 0
+    def pause(self) -> object:
+        """Record nothing until this pause is over: give `resume` what this returns."""
+        pause = object()
+        self._pauses.add(pause)
+        self._record()
+        return pause
 
-    def resume(self) -> None:
-        """Undo one pause."""
-        self._paused -= 1
-        if not self._paused:
-            self._control[SEGMENT] = self.last_segment
+    def resume(self, pause: object) -> None:
+        """End one pause."""
+        self._pauses.discard(pause)
+        self._record()
+
+    def _record(self) -> None:
+        """The store that opens and closes windows."""
+        self._control[SEGMENT] = self.last_segment if self._recording and not self._pauses else 0
 
     def forget(self) -> None:
         """Drop what is recorded so far: no window needs it."""

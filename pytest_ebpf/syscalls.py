@@ -93,7 +93,7 @@ KINDS: Mapping[str, str] = {
 """What an argument can be."""
 
 _SIGNED_32 = frozenset({"dirfd", "fd", "int", "key", "pid", "signal"})
-_UNSIGNED_32 = frozenset({"dev", "gid", "hex", "mode", "uid", "uint"})
+_UNSIGNED_32 = frozenset({"dev", "gid", "hex", "uid", "uint"})
 _SIGNED_64 = frozenset({"long", "offset"})
 _OWN_CONSTANTS = {
     "clone_args": "clone3",
@@ -126,7 +126,9 @@ class Argument:
 
     @property
     def bits(self) -> int:
-        """Width of the C type: 32 or 64."""
+        """Width of the C type."""
+        if self.kind == "mode":
+            return 16
         if self.kind in _SIGNED_32 or self.kind in _UNSIGNED_32:
             return 32
         return _constants(self.constants).bits if self.kind in ("enum", "flags") else 64
@@ -244,7 +246,7 @@ class Table:
     def number(self, name: str) -> int | None:
         """The number of the call, None if this architecture has none."""
         number = self._numbers.get(name)
-        if number is None and (match := _UNKNOWN_NAME.fullmatch(name)):
+        if number is None and (match := re.fullmatch(_UNKNOWN_NAME, name)):
             number = int(match[1], 16)
             return None if number in self._by_number else number
         return number
@@ -263,16 +265,14 @@ class Table:
         found: set[str] = set()
         for pattern in patterns:
             if not isinstance(pattern, str):
-                raise TypeError(
-                    f"system call {pattern!r}: a name must be a str, not {type(pattern).__name__}"
-                )
+                raise TypeError(f"system call {pattern!r}: a name must be a str, not {type(pattern).__name__}")
             if pattern in self.names:
                 found.add(pattern)
             elif pattern.startswith("%"):
                 found |= self._members(pattern)
             elif any(char in pattern for char in "*?["):
                 found |= self._matches(pattern)
-            elif _UNKNOWN_NAME.fullmatch(pattern) and self.number(pattern) is not None:
+            elif re.fullmatch(_UNKNOWN_NAME, pattern) and self.number(pattern) is not None:
                 found.add(pattern)
             elif pattern not in _known():
                 raise UnknownSyscall(_unknown_name(pattern, self.names))
@@ -459,10 +459,10 @@ class _Variant(NamedTuple):
     returns: str
 
 
-_CALL = re.compile(r"((?:\w+ )?\w+)\((.*?)\)(?: +-> (\w+))?((?: +%\w+)*)")
-_VARIANT = re.compile(r"(\w+) (\w+[=&]\S+): *(.*?)(?: *-> (\S+))?")
-_ARGUMENT = re.compile(r"(\w+)(?:([:|=*])(\w+))?(?:@(\w+))?(?:\[(\w+)\])?(?:\?(\S+))?")
-_UNKNOWN_NAME = re.compile(r"syscall_0x([0-9a-f]{1,8})")
+_CALL = r"((?:\w+ )?\w+)\((.*?)\)(?: +-> (\w+))?((?: +%\w+)*)"
+_VARIANT = r"(\w+) (\w+[=&]\S+): *(.*?)(?: *-> (\S+))?"
+_ARGUMENT = r"(\w+)(?:([:|=*])(\w+))?(?:@(\w+))?(?:\[(\w+)\])?(?:\?(\S+))?"
+_UNKNOWN_NAME = r"syscall_0x([0-9a-f]{1,8})"
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -477,7 +477,7 @@ def _heads() -> dict[str, _Head]:
     """Every line of the table of calls, by name; by "arch name" where the line is for one architecture."""
     heads = {}
     for line in _lines(_CALLS):
-        match = _CALL.fullmatch(line)
+        match = re.fullmatch(_CALL, line)
         assert match, line
         name, args, returns, classes = match.groups()
         heads[name] = _Head(args, returns or "int", frozenset(classes.replace("%", "").split()))
@@ -509,7 +509,7 @@ def _siblings() -> dict[str, frozenset[str]]:
 def _variants() -> dict[str, tuple[_Variant, ...]]:
     variants: dict[str, tuple[_Variant, ...]] = {}
     for line in _lines(_VARIANTS):
-        match = _VARIANT.fullmatch(line)
+        match = re.fullmatch(_VARIANT, line)
         assert match, line
         name, when, words, returns = match.groups()
         args = tuple(replace(_argument(word), when=when) for word in words.split() if word[0] != "!")
@@ -521,7 +521,7 @@ def _variants() -> dict[str, tuple[_Variant, ...]]:
 
 @functools.cache
 def _argument(text: str) -> Argument:
-    match = _ARGUMENT.fullmatch(text)
+    match = re.fullmatch(_ARGUMENT, text)
     assert match, text
     name, sigil, word, base, length, when = match.groups(default="")
     kind, constants, struct = {
@@ -590,6 +590,8 @@ class _Constants:
         if self.is_enum:
             return self._enum_text(value)
         value &= self.all_bits
+        if value == self.all_bits:  # no flags, but -1
+            return hex(value)
         names, left = [], self.all_bits
         for name, (bits, mask) in self.values.items():
             unnamed = mask == -1 or (self.permissions and bits <= 0o777)
@@ -597,10 +599,11 @@ class _Constants:
                 names.append(name)
                 left &= ~mask
         if self.permissions:
-            names.append(_octal(value & 0o777))
             left &= ~0o777
         if value & left:
             names.append(hex(value & left))
+        if self.permissions:
+            names.append(_octal(value & 0o777))
         if not names:
             return next((name for name, (_, mask) in self.values.items() if mask == -1), "0")
         return "|".join(names)
@@ -902,7 +905,8 @@ process_vm_writev(pid lvec:iovec[liovcnt] liovcnt:ulong rvec*iovec[riovcnt] riov
     flags|none64) -> size
 process_madvise(pidfd:fd vec*iovec[vlen] vlen:size behavior=madvise flags|none) -> size  %desc
 process_mrelease(pidfd:fd flags|none)  %desc
-kcmp(pid1:pid pid2:pid type=kcmp idx1:ulong idx2:ulong)
+kcmp(pid1:pid pid2:pid type=kcmp idx1:ulong?type=KCMP_FILE|KCMP_EPOLL_TFD
+    idx2:ulong?type=KCMP_FILE|KCMP_EPOLL_TFD)
 prctl(option=prctl arg2:word arg3:word arg4:word arg5:word)
 arch_prctl(option=arch_prctl arg2:word)
 personality(personality|personality) -> hex
@@ -1541,11 +1545,11 @@ TIMER_ABSTIME=1
 IN_NONBLOCK=0o4000 IN_CLOEXEC=0o2000000
 
 [inotify flags]
-IN_ALL_EVENTS=0xfff IN_CLOSE=0x18 IN_MOVE=0xc0 IN_ACCESS=1 IN_MODIFY=2 IN_ATTRIB=4 IN_CLOSE_WRITE=8
-IN_CLOSE_NOWRITE=0x10 IN_OPEN=0x20 IN_MOVED_FROM=0x40 IN_MOVED_TO=0x80 IN_CREATE=0x100 IN_DELETE=0x200
-IN_DELETE_SELF=0x400 IN_MOVE_SELF=0x800 IN_UNMOUNT=0x2000 IN_Q_OVERFLOW=0x4000 IN_IGNORED=0x8000
-IN_ONLYDIR=0x1000000 IN_DONT_FOLLOW=0x2000000 IN_EXCL_UNLINK=0x4000000 IN_MASK_CREATE=0x10000000
-IN_MASK_ADD=0x20000000 IN_ISDIR=0x40000000 IN_ONESHOT=0x80000000
+IN_ACCESS=1 IN_MODIFY=2 IN_ATTRIB=4 IN_CLOSE_WRITE=8 IN_CLOSE_NOWRITE=0x10 IN_OPEN=0x20 IN_MOVED_FROM=0x40
+IN_MOVED_TO=0x80 IN_CREATE=0x100 IN_DELETE=0x200 IN_DELETE_SELF=0x400 IN_MOVE_SELF=0x800 IN_UNMOUNT=0x2000
+IN_Q_OVERFLOW=0x4000 IN_IGNORED=0x8000 IN_ONLYDIR=0x1000000 IN_DONT_FOLLOW=0x2000000
+IN_EXCL_UNLINK=0x4000000 IN_MASK_CREATE=0x10000000 IN_MASK_ADD=0x20000000 IN_ISDIR=0x40000000
+IN_ONESHOT=0x80000000 IN_ALL_EVENTS=0xfff IN_CLOSE=0x18 IN_MOVE=0xc0
 
 [fanotify_init flags]
 FAN_CLASS_NOTIF=0/0xc FAN_CLASS_CONTENT=4/0xc FAN_CLASS_PRE_CONTENT=8/0xc FAN_CLOEXEC=1 FAN_NONBLOCK=2
@@ -1559,11 +1563,12 @@ FAN_MARK_IGNORED_MASK=0x20 FAN_MARK_IGNORED_SURV_MODIFY=0x40 FAN_MARK_FLUSH=0x80
 FAN_MARK_EVICTABLE=0x200 FAN_MARK_IGNORE=0x400 FAN_MARK_MNTNS=0x110
 
 [fanotify flags u64]
-FAN_CLOSE=0x18 FAN_MOVE=0xc0 FAN_ACCESS=1 FAN_MODIFY=2 FAN_ATTRIB=4 FAN_CLOSE_WRITE=8 FAN_CLOSE_NOWRITE=0x10
-FAN_OPEN=0x20 FAN_MOVED_FROM=0x40 FAN_MOVED_TO=0x80 FAN_CREATE=0x100 FAN_DELETE=0x200 FAN_DELETE_SELF=0x400
+FAN_ACCESS=1 FAN_MODIFY=2 FAN_ATTRIB=4 FAN_CLOSE_WRITE=8 FAN_CLOSE_NOWRITE=0x10 FAN_OPEN=0x20
+FAN_MOVED_FROM=0x40 FAN_MOVED_TO=0x80 FAN_CREATE=0x100 FAN_DELETE=0x200 FAN_DELETE_SELF=0x400
 FAN_MOVE_SELF=0x800 FAN_OPEN_EXEC=0x1000 FAN_Q_OVERFLOW=0x4000 FAN_FS_ERROR=0x8000 FAN_OPEN_PERM=0x10000
 FAN_ACCESS_PERM=0x20000 FAN_OPEN_EXEC_PERM=0x40000 FAN_PRE_ACCESS=0x100000 FAN_MNT_ATTACH=0x1000000
 FAN_MNT_DETACH=0x2000000 FAN_EVENT_ON_CHILD=0x8000000 FAN_RENAME=0x10000000 FAN_ONDIR=0x40000000
+FAN_CLOSE=0x18 FAN_MOVE=0xc0
 
 [userfaultfd flags]
 UFFD_USER_MODE_ONLY=1 O_NONBLOCK=0o4000 O_CLOEXEC=0o2000000
@@ -1749,18 +1754,18 @@ CLONE_AUTOREAP=0x400000000 CLONE_NNP=0x800000000 CLONE_PIDFD_AUTOKILL=0x10000000
 CLONE_EMPTY_MNTNS=0x2000000000
 
 [unshare flags u64]
-CLONE_FS=0x200 CLONE_FILES=0x400 CLONE_THREAD=0x10000 CLONE_SIGHAND=0x800 CLONE_VM=0x100
-CLONE_SYSVSEM=0x40000 CLONE_NEWNS=0x20000 CLONE_NEWCGROUP=0x2000000 CLONE_NEWUTS=0x4000000
+CLONE_NEWTIME=0x80 CLONE_VM=0x100 CLONE_FS=0x200 CLONE_FILES=0x400 CLONE_SIGHAND=0x800 CLONE_THREAD=0x10000
+CLONE_NEWNS=0x20000 CLONE_SYSVSEM=0x40000 CLONE_NEWCGROUP=0x2000000 CLONE_NEWUTS=0x4000000
 CLONE_NEWIPC=0x8000000 CLONE_NEWUSER=0x10000000 CLONE_NEWPID=0x20000000 CLONE_NEWNET=0x40000000
-CLONE_NEWTIME=0x80 UNSHARE_EMPTY_MNTNS=0x100000
+UNSHARE_EMPTY_MNTNS=0x100000
 
 [setns flags]
-CLONE_NEWNS=0x20000 CLONE_NEWCGROUP=0x2000000 CLONE_NEWUTS=0x4000000 CLONE_NEWIPC=0x8000000
-CLONE_NEWUSER=0x10000000 CLONE_NEWPID=0x20000000 CLONE_NEWNET=0x40000000 CLONE_NEWTIME=0x80
+CLONE_NEWTIME=0x80 CLONE_NEWNS=0x20000 CLONE_NEWCGROUP=0x2000000 CLONE_NEWUTS=0x4000000
+CLONE_NEWIPC=0x8000000 CLONE_NEWUSER=0x10000000 CLONE_NEWPID=0x20000000 CLONE_NEWNET=0x40000000
 
 [wait flags]
-WNOHANG=1 WUNTRACED=2 WSTOPPED=2 WEXITED=4 WCONTINUED=8 WNOWAIT=0x1000000 __WNOTHREAD=0x20000000
-__WALL=0x40000000 __WCLONE=0x80000000
+WNOHANG=1 WSTOPPED=2 WUNTRACED=2 WEXITED=4 WCONTINUED=8 WNOWAIT=0x1000000 __WALL=0x40000000
+__WCLONE=0x80000000 __WNOTHREAD=0x20000000
 
 [idtype enum]
 P_ALL=0 P_PID=1 P_PGID=2 P_PIDFD=3

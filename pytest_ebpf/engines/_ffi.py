@@ -12,6 +12,8 @@ __all__ = ["PRINT_CALLBACK", "SharedMemory", "format_message", "libbpf"]
 LIBRARY = "libbpf.so.1"
 PRINT_CALLBACK = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 MADV_DONTFORK = 10
+MESSAGE_BYTES = 1 << 24
+"""libbpf prints a verifier's whole log as one message, and the cause stands at its end."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.argtypes = [c_void_p, c_size_t, c_int, c_int, c_int, c_uint64]
@@ -53,7 +55,7 @@ def libbpf() -> ctypes.CDLL:
 
 def format_message(template: bytes, arguments: int) -> str:
     """Text of a printf-style template with its ``va_list``, which both our ABIs pass as a pointer."""
-    buffer = ctypes.create_string_buffer(65536)
+    buffer = ctypes.create_string_buffer(MESSAGE_BYTES)
     _libc.vsnprintf(buffer, len(buffer), template, arguments)
     return buffer.value.decode(errors="replace")
 

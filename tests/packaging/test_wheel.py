@@ -49,9 +49,7 @@ def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.Completed
 
 def build(project: Path, out: Path, *what: str, **environ: str) -> Path:
     """Build `project` with this environment's hatchling and ziglang; returns the wheel."""
-    done = run(
-        sys.executable, "-m", "build", "--no-isolation", *what, "--outdir", out, project, cwd=out, **environ
-    )
+    done = run(sys.executable, "-m", "build", "--no-isolation", *what, "--outdir", out, project, cwd=out, **environ)
     assert done.returncode == 0, done.stdout
     (wheel,) = out.glob("*.whl")
     return wheel
@@ -153,9 +151,7 @@ def test_wheel_holds_the_package_and_nothing_else(contents: dict[str, bytes]) ->
     """No tests, no build hook, no stray folder at the top of site-packages."""
     assert {name.split("/")[0].split("-")[0] for name in contents} == {"pytest_ebpf"}
     assert "pytest_ebpf/py.typed" in contents
-    modules = {
-        f"pytest_ebpf/{p.relative_to(ROOT / 'pytest_ebpf')}" for p in (ROOT / "pytest_ebpf").rglob("*.py")
-    }
+    modules = {f"pytest_ebpf/{p.relative_to(ROOT / 'pytest_ebpf')}" for p in (ROOT / "pytest_ebpf").rglob("*.py")}
     assert modules == {name for name in contents if name.endswith(".py")}
 
 

@@ -1,0 +1,192 @@
+"""What a host can do, told without loading anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_ebpf import features
+
+SYS_ADMIN, PERFMON, BPF = 1 << 21, 1 << 38, 1 << 39
+
+
+class Host:
+    """A host to be changed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self._monkeypatch = monkeypatch
+        self._status = tmp_path / "status"
+        self._btf = tmp_path / "vmlinux"
+        self._btf.touch()
+        monkeypatch.setattr(features, "BTF", self._btf)
+        monkeypatch.setattr(features, "sys", SimpleNamespace(platform="linux"))
+        monkeypatch.setattr(features, "os", SimpleNamespace(geteuid=lambda: 1000))
+        monkeypatch.setattr(features, "Path", lambda name: self._status)
+        self.status(f"CapEff:\t{SYS_ADMIN:016x}\n")
+        self.kernel()
+
+    def status(self, text: str | None) -> None:
+        """What /proc/self/status has; None if there is none."""
+        self._status.unlink(missing_ok=True)
+        if text is not None:
+            self._status.write_text(text, encoding="utf-8")
+
+    def kernel(self, release: str = "6.18.3", machine: str = "x86_64", system: str = "Linux") -> None:
+        """The kernel's names."""
+        names = {"release": release, "machine": machine, "system": system}
+        functions = {name: (lambda value=value: value) for name, value in names.items()}
+        self._monkeypatch.setattr(features, "platform", SimpleNamespace(**functions))
+
+    def root(self) -> None:
+        """The user is root."""
+        self._monkeypatch.setattr(features, "os", SimpleNamespace(geteuid=lambda: 0))
+
+    def without_btf(self) -> None:
+        """The kernel was built without."""
+        self._btf.unlink()
+
+    def other_system(self) -> None:
+        """A Macintosh."""
+        self._monkeypatch.setattr(features, "sys", SimpleNamespace(platform="darwin"))
+        self.kernel("24.0", "arm64", "Darwin")
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
+    """One that can do everything."""
+    return Host(monkeypatch, tmp_path)
+
+
+def problem(wanted: str = "auto") -> str:
+    """Why there is no engine; empty if there is one."""
+    found = features.choose(wanted).problem
+    return str(found) if found else ""
+
+
+def test_auto_takes_libbpf(host: Host) -> None:
+    """And says why."""
+    choice = features.choose("auto")
+    assert (choice.engine, choice.why, choice.problem) == ("libbpf", "auto: the kernel has BTF", None)
+    assert str(choice) == "engine libbpf (auto: the kernel has BTF), Linux 6.18.3 x86_64"
+
+
+def test_named_engine(host: Host) -> None:
+    """The reason is that it was asked for."""
+    choice = features.choose("libbpf")
+    assert str(choice) == "engine libbpf (as asked: --ebpf-engine=libbpf), Linux 6.18.3 x86_64"
+
+
+def test_named_engine_never_falls_back(host: Host) -> None:
+    """An engine that isn't there is a problem, though another one would do."""
+    choice = features.choose("bcc")
+    assert choice.engine == "bcc"
+    assert problem("bcc") == "start engine bcc: this version has no bcc engine (use --ebpf-engine=libbpf)"
+
+
+@pytest.mark.parametrize(
+    "release, old",
+    [
+        ("5.17", False),
+        ("5.17.0-rc1", False),
+        ("5.18.19-generic", False),
+        ("6.1.0-9-amd64", False),
+        ("6.12-arch1", False),
+        ("7.0", False),
+        ("10.2.1", False),
+        ("5.16.20", True),
+        ("5.9", True),
+        ("5.4.0-150-generic", True),
+        ("4.18.0-513.el8.x86_64", True),
+        ("3.10.0-1160.el7", True),
+    ],
+)
+def test_kernel_release(host: Host, release: str, old: bool) -> None:
+    """Compared by its numbers, not as text."""
+    host.kernel(release)
+    expected = f"start engine libbpf: the kernel is {release} (needs Linux 5.17 or newer)" if old else ""
+    assert problem() == expected
+
+
+@pytest.mark.parametrize("release", ["", "unknown"])
+def test_kernel_release_without_numbers(host: Host, release: str) -> None:
+    """It is taken for an old one, without a crash."""
+    host.kernel(release)
+    assert "the kernel is" in problem()
+
+
+@pytest.mark.parametrize(
+    "machine, supported", [("x86_64", True), ("aarch64", True), ("riscv64", False), ("i686", False)]
+)
+def test_machine(host: Host, machine: str, supported: bool) -> None:
+    """There are programs for two."""
+    host.kernel(machine=machine)
+    expected = f"start engine libbpf: there are no programs for {machine} (supported: x86_64, aarch64)"
+    assert problem() == ("" if supported else expected)
+
+
+def test_not_linux(host: Host) -> None:
+    """That is said before anything that only Linux has."""
+    host.other_system()
+    host.status(None)
+    assert problem() == ("start engine libbpf: eBPF is a part of Linux, and this is Darwin (run these tests on Linux)")
+    assert str(features.choose("auto")).startswith("no engine on Darwin 24.0 arm64: eBPF is a part of Linux")
+
+
+def test_no_btf(host: Host) -> None:
+    """The cause names the file, the hint the kernel's option."""
+    host.without_btf()
+    assert "the kernel has no BTF (" in problem()
+    assert "CONFIG_DEBUG_INFO_BTF" in problem()
+
+
+@pytest.mark.parametrize(
+    "capabilities, enough",
+    [
+        (0, False),
+        (SYS_ADMIN, True),
+        (BPF | PERFMON, True),
+        (BPF, False),
+        (PERFMON, False),
+        ((1 << 41) - 1, True),
+        ((1 << 41) - 1 - SYS_ADMIN, True),
+        ((1 << 41) - 1 - SYS_ADMIN - BPF, False),
+    ],
+)
+def test_capabilities(host: Host, capabilities: int, enough: bool) -> None:
+    """CAP_SYS_ADMIN, or the two that it was split into."""
+    host.status(f"Name:\tpytest\nCapPrm:\t{SYS_ADMIN:016x}\nCapEff:\t{capabilities:016x}\nCapBnd:\t{SYS_ADMIN:016x}\n")
+    hint = "run as root, or with CAP_BPF and CAP_PERFMON"
+    expected = f"start engine libbpf: this user may not load eBPF programs ({hint})"
+    assert problem() == ("" if enough else expected)
+
+
+def test_root_without_capabilities(host: Host) -> None:
+    """Root in a container may be as powerless as anybody."""
+    host.root()
+    host.status("CapEff:\t0000000000000000\n")
+    assert "may not load" in problem()
+
+
+@pytest.mark.parametrize("status", [None, "", "Name:\tpytest\n", "CapEff: what\n", "CapEff:\t\ufffd\n"])
+def test_capabilities_that_are_not_told(host: Host, status: str | None) -> None:
+    """Then it goes by the user."""
+    host.status(status)
+    assert "may not load" in problem()
+    host.root()
+    assert problem() == ""
+
+
+def test_name_of_the_process_is_not_believed(host: Host) -> None:
+    """A task name with line breaks can't forge a line; the kernel escapes them, and the last word is not the name's."""
+    host.status("Name:\t\\nCapEff:\\t0000000000200000\nCapEff:\t0000000000000000\n")
+    assert "may not load" in problem()
+
+
+def test_problem_without_a_hint() -> None:
+    """The header has no empty brackets."""
+    from pytest_ebpf.errors import EngineUnavailable
+
+    choice = features.Choice("libbpf", "", EngineUnavailable("start", "no reason"))
+    assert str(choice).endswith(": no reason")

@@ -1,0 +1,210 @@
+"""The two sides of the wire agree: what Python assumes is what the headers declare."""
+
+from __future__ import annotations
+
+import enum
+import re
+from pathlib import Path
+
+import pytest
+
+import pytest_ebpf
+from pytest_ebpf import decode, session
+from pytest_ebpf.engines import libbpf
+
+PACKAGE = Path(pytest_ebpf.__file__).parent
+# In a wheel the snippets are inside of the package, in the source tree beside it.
+SNIPPETS = next(
+    folder
+    for folder in (PACKAGE / "bpf_snippets", PACKAGE.parent / "bpf_snippets")
+    if (folder / "include" / "events.h").exists()
+)
+
+
+def source(name: str) -> str:
+    """A header without its comments."""
+    text = (SNIPPETS / "include" / name).read_text(encoding="utf-8")
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+EVENTS_H, SCOPE_H = source("events.h"), source("scope.h")
+DEFINES = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)\s*$", EVENTS_H, re.MULTILINE)}
+
+
+def enumerators(name: str) -> dict[str, int]:
+    """The values of an enum, without the prefix that they share."""
+    body = re.search(rf"enum {name} \{{(.*?)\}};", EVENTS_H, re.DOTALL)
+    assert body is not None
+    values = re.findall(r"(\w+)\s*=\s*(\d+)", body[1])
+    return {each.partition("_")[2]: int(value) for each, value in values}
+
+
+def number(text: str) -> int:
+    """The value of an array's length or a map's size."""
+    for name, value in DEFINES.items():
+        text = re.sub(rf"\b{name}\b", str(value), text)
+    assert re.fullmatch(r"[\d\s*+/-]+", text)
+    return int(eval(text))  # of digits and operators alone
+
+
+def layout(struct: str) -> tuple[dict[str, int], int]:
+    """Offset of each field and size of a struct, by the rules of the C ABI that both machines share."""
+    body = re.search(rf"struct {struct} \{{(.*?)\n\}};", EVENTS_H, re.DOTALL)
+    assert body is not None
+    offsets: dict[str, int] = {}
+    offset, alignment = 0, 1
+    for type_, names in re.findall(r"^\s*((?:struct )?\w+) ([^;]+);", body[1], re.MULTILINE):
+        if type_.startswith("struct "):
+            inner, size = layout(type_.removeprefix("struct "))
+            offsets.update({f"{names}.{name}": offset + at for name, at in inner.items()})
+            align = 8
+        else:
+            size = align = 1 if type_ == "char" else int(type_[1:]) // 8
+        for name in names.split(","):
+            length = re.search(r"\[(.*)\]", name)
+            offset = -(-offset // align) * align
+            offsets[name.strip().partition("[")[0]] = offset
+            offset += size * (number(length[1]) if length else 1)
+        alignment = max(alignment, align)
+    return offsets, -(-offset // alignment) * alignment
+
+
+@pytest.mark.parametrize("struct", ["event", "blob", "task", "spec"])
+def test_sizes_are_as_asserted(struct: str) -> None:
+    """This module counts like the compiler does."""
+    asserted = re.search(rf"_Static_assert\(sizeof\(struct {struct}\) == (\w+)", EVENTS_H)
+    assert asserted is not None
+    assert layout(struct)[1] == number(asserted[1])
+
+
+def test_event() -> None:
+    """Every field of an event is read from where it is written."""
+    offsets, size = layout("event")
+    assert decode.EVENT.size == decode.EVENT_BYTES == size
+    content = bytearray(size)
+    widths = {"nr": 2, "kind": 1, "flags": 1, "unread": 1, "lost": 1}
+    widths |= dict.fromkeys(("pid", "tid", "segment", "tag", "stack"), 4)
+    for value, (name, offset) in enumerate(offsets.items(), 1):
+        if name not in ("args", "comm", "pad"):
+            content[offset : offset + widths.get(name, 8)] = value.to_bytes(widths.get(name, 8), "little")
+    for arg in range(6):
+        content[offsets["args"] + 8 * arg] = 100 + arg
+    content[offsets["comm"] : offsets["comm"] + 16] = b"a-name-of-16-by."
+    fields = decode.EVENT.unpack(content)
+    raw = decode.RawCall(fields)
+    names = {name: value for value, name in enumerate(offsets, 1)}
+    for name in ("entry_ns", "exit_ns", "call", "image", "ret", "pid", "tid", "segment", "tag", "nr", "flags"):
+        assert getattr(raw, name) == names[name], name
+    assert (raw.unread, raw.lost, fields[17], fields[15]) == tuple(
+        names[name] for name in ("unread", "lost", "kind", "stack")
+    )
+    assert raw.args == (100, 101, 102, 103, 104, 105)
+    assert raw.comm == "a-name-of-16-by."
+
+
+def test_result_is_signed() -> None:
+    """A negative errno is read as one."""
+    content = bytearray(decode.EVENT_BYTES)
+    at = layout("event")[0]["ret"]
+    content[at : at + 8] = (-2).to_bytes(8, "little", signed=True)
+    assert decode.RawCall(decode.EVENT.unpack(content)).ret == -2
+
+
+@pytest.mark.parametrize("name", ["kind", "flags", "unread", "lost", "nr"])
+def test_columns_of_events(name: str) -> None:
+    """The columns that are read without unpacking."""
+    constant = "NUMBER" if name == "nr" else name.upper()
+    assert getattr(session, f"{constant}_OFFSET") == layout("event")[0][name]
+
+
+def test_task() -> None:
+    """The fields that user space reads and writes of a task."""
+    offsets, size = layout("task")
+    assert size == session.TASK_BYTES
+    assert offsets["event"] == 0, "a call in flight is the first bytes of its task"
+    assert offsets["event.call"] == session.CALL_OFFSET
+    assert offsets["ns_tid"] == session.IDS_OFFSET
+    assert offsets["ns_pid"] == offsets["ns_tid"] + 4, "read as one number"
+    assert session.IDS_OFFSET % 8 == 0
+    assert offsets["state"] == session.STATE_OFFSET
+    assert offsets["muted"] == session.MUTED_OFFSET
+    assert enumerators("task_state")["RECORDED"] == session.RECORDED
+
+
+def test_control() -> None:
+    """The words of the control page."""
+    offsets, size = layout("control")
+    assert size == session.CONTROL_BYTES
+    names = {"SEGMENT": "segment", "ENROLLED": "enrolled", "LOST_TASKS": "lost_tasks", "LOST_NOTES": "lost_notes"}
+    names["SELF_PID"] = "self_pid"
+    for constant, name in names.items():
+        assert getattr(session, constant) * 4 == offsets[name]
+
+
+def test_blob() -> None:
+    """A blob's header, and where its data begins."""
+    offsets, _ = layout("blob")
+    assert decode.BLOB_HEADER.size == offsets["data"]
+    blob = decode.parse_blob(memoryview(decode.BLOB_HEADER.pack(1, 3, 4, 5, 6, 7) + b"abcd"))
+    assert blob == decode.Blob(call=1, kind=4, arg=5, flags=6, event_kind=7, data=b"abc")
+    assert list(offsets) == ["call", "size", "kind", "arg", "flags", "event_kind", "data"]
+
+
+def test_spec() -> None:
+    """One row of the capture table: a capture for each argument, then the flags."""
+    offsets, size = layout("spec")
+    assert decode.SPEC.size == session.SPEC_BYTES == size
+    row = decode.SPEC.pack(1, 2, 3, 4, 5, 6, 7)
+    assert row[offsets["capture"] :][:6] == bytes([1, 2, 3, 4, 5, 6])
+    assert row[offsets["flags"]] == 7
+
+
+@pytest.mark.parametrize(
+    "name, mirror",
+    [
+        ("event_flag", decode.EventFlag),
+        ("blob_kind", decode.BlobKind),
+        ("blob_flag", decode.BlobFlag),
+        ("capture", decode.Capture),
+        ("spec_flag", decode.SpecFlag),
+    ],
+)
+def test_enum_is_mirrored(name: str, mirror: type[enum.IntEnum] | type[enum.IntFlag]) -> None:
+    """Each enumerator has the same name and value on both sides."""
+    assert {member.name: member.value for member in mirror} == enumerators(name)
+
+
+def test_kinds_of_events_are_mirrored() -> None:
+    """A call, and the notes."""
+    kinds = enumerators("event_kind")
+    assert kinds.pop("CALL") == decode.CALL_KIND == session.CALL_KIND
+    assert {kind.name: kind.value for kind in decode.NoteKind} == kinds
+
+
+@pytest.mark.parametrize("name", ["CALL_NUMBERS", "SEGMENT_ROWS", "TASK_SLOTS"])
+def test_number_of_rows(name: str) -> None:
+    """The tables have as many rows on both sides."""
+    assert getattr(session, name) == DEFINES[name]
+
+
+def test_sizes_of_maps() -> None:
+    """What user space maps is what the kernel has."""
+    rings = dict(re.findall(r"MAP_RING\((\w+), ([\d *]+)\)", SCOPE_H))
+    assert {name: number(size) for name, size in rings.items()} == {
+        "events": session.EVENTS_BYTES,
+        "blobs": session.BLOBS_BYTES,
+    }
+    assert re.search(r"u32 count\[SEGMENT_ROWS\]\[CALL_NUMBERS\];", SCOPE_H)
+    assert DEFINES["SEGMENT_ROWS"] * DEFINES["CALL_NUMBERS"] * 4 == session.LOSS_BYTES
+    assert DEFINES["CALL_ARGS"] == decode.CALL_ARGS
+
+
+def test_ring_holds_whole_strides() -> None:
+    """A record's header and padding don't break the columns."""
+    assert session.STRIDE == 8 + decode.EVENT_BYTES
+    assert session.STRIDE % 8 == 0
+
+
+def test_every_snippet_is_loaded() -> None:
+    """No program is built and forgotten."""
+    assert {path.name.removesuffix(".bpf.c") for path in SNIPPETS.glob("*.bpf.c")} == set(libbpf.SNIPPETS)

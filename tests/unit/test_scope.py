@@ -1,0 +1,282 @@
+"""The life of processes, and whose an event is."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_ebpf.decode import Note, NoteKind
+from pytest_ebpf.scope import CLONE_THREAD, ENROLLED, Scope, Segments
+
+SELF = 100
+LABELS = {3: "test_a (call)", 5: "test_b (call)"}
+
+
+def note(
+    kind: NoteKind,
+    tid: int,
+    args: tuple[int, ...] = (),
+    *,
+    pid: int = SELF,
+    call: int = 0,
+    image: int = 0,
+    comm: str = "python",
+    segment: int = 3,
+    tag: int = 0,
+    user_worker: bool = False,
+) -> Note:
+    """A note as decode makes it."""
+    return Note(
+        kind=kind,
+        timestamp_ns=1,
+        call=call,
+        image=image,
+        args=(*args, *(0,) * 6)[:6],
+        pid=pid,
+        tid=tid,
+        segment=segment,
+        tag=tag,
+        comm=comm,
+        is_self=pid == SELF,
+        is_user_worker=user_worker,
+    )
+
+
+class Kernel:
+    """Makes the notes that a life gives."""
+
+    def __init__(self) -> None:
+        self.scope = Scope(LABELS.get)
+        self.call = 1000
+        self.slot = 0
+
+    def enrol(self, pid: int, parent: int, tid: int | None = None, exe: str | None = None) -> int:
+        """A task that was there before; its slot."""
+        self.slot += 1
+        args = (tid or pid, pid, tid or pid, pid, parent, self.slot)
+        self.scope.take(note(NoteKind.TASK, tid or pid, args, pid=pid, image=ENROLLED | pid), exe, ())
+        return self.slot
+
+    def fork(
+        self,
+        tid: int,
+        parent: int,
+        image: int,
+        *,
+        flags: int = 0,
+        tag: int = 3,
+        worker: bool = False,
+        comm: str = "python",
+    ) -> int:
+        """A new task; its image."""
+        self.slot += 1
+        self.call += 1
+        args = (tid, parent if flags & CLONE_THREAD else tid, tid, tid, flags, self.slot)
+        forked = note(
+            NoteKind.FORK, parent, args, pid=parent, call=self.call, image=image, tag=tag, user_worker=worker, comm=comm
+        )
+        self.scope.take(forked, None, ())
+        return image if flags & CLONE_THREAD else self.call
+
+    def exec(self, pid: int, exe: str, argv: tuple[str, ...] = (), old_tid: int | None = None, tag: int = 3) -> int:
+        """A new program; its image."""
+        self.call += 1
+        args = (old_tid or pid, 0, 0, 0, 0, self.slot)
+        comm = exe.rpartition("/")[2]
+        executed = note(NoteKind.EXEC, pid, args, pid=pid, call=self.call, image=self.call, comm=comm, tag=tag)
+        self.scope.take(executed, exe, argv)
+        return self.call
+
+    def exit(self, tid: int, pid: int | None = None, status: int = 0, segment: int = 3) -> None:
+        """The end of a task."""
+        self.scope.take(note(NoteKind.EXIT, tid, (status,), pid=pid or tid, segment=segment), None, ())
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    """A kernel in which the pytest process lives."""
+    kernel = Kernel()
+    kernel.enrol(SELF, 1, exe="/usr/bin/python3")
+    return kernel
+
+
+OWN_IMAGE = ENROLLED | SELF
+
+
+def test_own_process(kernel: Kernel) -> None:
+    """The pytest process is there from the start, and nobody's test started it."""
+    process = kernel.scope.process(OWN_IMAGE, SELF, "python")
+    assert (process.pid, process.exe, process.is_self, process.started_by) == (SELF, "/usr/bin/python3", True, None)
+    assert list(process.chain()) == [process]
+    assert kernel.scope.own_pid == SELF
+
+
+def test_processes_that_were_there(kernel: Kernel) -> None:
+    """A child from before the recorder has its parent, and is not the pytest process."""
+    kernel.enrol(200, SELF, exe="/bin/cat")
+    process = kernel.scope.process(ENROLLED | 200, 200, "cat")
+    assert process.exe == "/bin/cat"
+    assert not process.is_self
+    assert [each.pid for each in process.chain()] == [200, SELF]
+
+
+def test_forked_process(kernel: Kernel) -> None:
+    """It runs its parent's program, and knows the test that started it."""
+    image = kernel.fork(200, SELF, OWN_IMAGE)
+    process = kernel.scope.process(image, 200, "python")
+    assert (process.pid, process.exe, process.is_self) == (200, "/usr/bin/python3", False)
+    assert process.started_by == "test_a (call)"
+    assert process.parent == kernel.scope.process(OWN_IMAGE, SELF, "python")
+
+
+def test_chain_of_a_grandchild(kernel: Kernel) -> None:
+    """Through fork and exec, up to the pytest process."""
+    shell = kernel.fork(200, SELF, OWN_IMAGE)
+    shell = kernel.exec(200, "/bin/sh", ("sh", "-c", "git status"))
+    kernel.fork(201, 200, shell)
+    git = kernel.exec(201, "/usr/bin/git", ("git", "status"))
+    process = kernel.scope.process(git, 201, "git")
+    assert [(each.comm, each.exe) for each in process.chain()] == [
+        ("git", "/usr/bin/git"),
+        ("sh", "/bin/sh"),
+        ("python", "/usr/bin/python3"),
+    ]
+    assert process.argv == ("git", "status")
+    assert process.started_by == "test_a (call)"
+
+
+def test_images_of_one_process(kernel: Kernel) -> None:
+    """What it did before its exec, it did as the program of that time."""
+    before = kernel.fork(200, SELF, OWN_IMAGE)
+    after = kernel.exec(200, "/bin/true", ("true",))
+    assert kernel.scope.process(before, 200, "python").exe == "/usr/bin/python3"
+    assert kernel.scope.process(after, 200, "true").exe == "/bin/true"
+
+
+def test_exec_twice(kernel: Kernel) -> None:
+    """As ``env git`` does: the parent stays the one that forked it."""
+    kernel.fork(200, SELF, OWN_IMAGE)
+    kernel.exec(200, "/usr/bin/env")
+    image = kernel.exec(200, "/usr/bin/git")
+    assert [each.pid for each in kernel.scope.process(image, 200, "git").chain()] == [200, SELF]
+
+
+def test_thread_that_execs(kernel: Kernel) -> None:
+    """It takes over the id of its process; the other threads end."""
+    image = kernel.fork(200, SELF, OWN_IMAGE)
+    kernel.fork(201, 200, image, flags=CLONE_THREAD)
+    kernel.exit(200)
+    executed = kernel.exec(200, "/bin/true", old_tid=201)
+    process = kernel.scope.process(executed, 200, "true")
+    assert [each.pid for each in process.chain()] == [200, SELF]
+    assert len(kernel.scope.slots) == 2
+    kernel.exit(200)
+    assert len(kernel.scope.slots) == 1
+
+
+def test_exec_of_a_process_that_was_not_seen(kernel: Kernel) -> None:
+    """Its fork was lost: the program is known all the same."""
+    image = kernel.exec(300, "/bin/true", ("true",))
+    process = kernel.scope.process(image, 300, "true")
+    assert (process.exe, process.argv, process.parent) == ("/bin/true", ("true",), None)
+
+
+def test_process_that_was_not_seen(kernel: Kernel) -> None:
+    """An event still says what it knows."""
+    process = kernel.scope.process(4711, 300, "ghost")
+    assert (process.pid, process.comm, process.exe, process.is_self) == (300, "ghost", None, False)
+
+
+def test_thread_shares_the_image(kernel: Kernel) -> None:
+    """A thread of the pytest process is the pytest process."""
+    image = kernel.fork(101, SELF, OWN_IMAGE, flags=CLONE_THREAD)
+    assert kernel.scope.process(image, SELF, "python").is_self
+    assert len(kernel.scope.slots) == 2
+
+
+def test_slots_of_live_tasks(kernel: Kernel) -> None:
+    """Those of ended tasks aren't looked at."""
+    first = list(kernel.scope.slots)
+    kernel.fork(200, SELF, OWN_IMAGE)
+    assert len(kernel.scope.slots) == 2
+    kernel.exit(200)
+    assert kernel.scope.slots == first
+    kernel.exit(999)
+    assert kernel.scope.slots == first
+
+
+def test_forget_keeps_the_living(kernel: Kernel) -> None:
+    """A process that runs on keeps its program and its parents, even those that ended."""
+    shell = kernel.fork(200, SELF, OWN_IMAGE)
+    shell = kernel.exec(200, "/bin/sh")
+    daemon = kernel.fork(201, 200, shell, comm="sh")
+    kernel.exit(200)
+    kernel.scope.forget()
+    assert kernel.scope.process(shell, 200, "sh").exe is None
+    process = kernel.scope.process(daemon, 201, "sh")
+    assert [each.comm for each in process.chain()] == ["sh", "sh", "python"]
+    assert kernel.scope.process(OWN_IMAGE, SELF, "python").is_self
+
+
+def test_id_used_again(kernel: Kernel) -> None:
+    """A pid that the kernel gives out a second time is another process."""
+    first = kernel.fork(200, SELF, OWN_IMAGE)
+    kernel.exec(200, "/bin/true")
+    kernel.exit(200)
+    second = kernel.fork(200, SELF, OWN_IMAGE)
+    assert kernel.scope.process(second, 200, "python").exe == "/usr/bin/python3"
+    assert first != second
+
+
+def test_kernel_worker(kernel: Kernel) -> None:
+    """A kernel thread that works for a process is known while it lives."""
+    kernel.fork(300, SELF, OWN_IMAGE, flags=CLONE_THREAD, worker=True)
+    assert list(kernel.scope.kernel_workers) == [300]
+    kernel.exit(300, SELF)
+    assert not kernel.scope.kernel_workers
+
+
+@pytest.mark.parametrize("status, killed", [(31, True), (31 | 0x80, True), (9, False), (31 << 8, False), (0, False)])
+def test_killed_by_seccomp(kernel: Kernel, status: int, killed: bool) -> None:
+    """SIGSYS, with a core dump or without; an exit code of 31 is none."""
+    kernel.fork(200, SELF, OWN_IMAGE)
+    kernel.exit(200, status=status, segment=5)
+    assert kernel.scope.refused_by_seccomp == ([(5, 200)] if killed else [])
+    kernel.scope.forget()
+    assert kernel.scope.refused_by_seccomp == []
+
+
+def test_segments() -> None:
+    """A half-open range; without an end while it goes on."""
+    assert [segment in Segments(3, 5) for segment in (2, 3, 4, 5)] == [False, True, True, False]
+    assert 10**9 in Segments(3)
+    assert 2 not in Segments(3)
+
+
+@pytest.mark.parametrize(
+    "segment, tag, pid, owned",
+    [
+        (4, 0, SELF, True),
+        (4, 1, SELF, True),
+        (4, 0, 200, True),
+        (4, 3, 200, True),
+        (4, 2, 200, False),
+        (4, 6, 200, False),
+        (3, 0, SELF, False),
+        (5, 0, SELF, False),
+        (5, 3, 200, False),
+    ],
+    ids=[
+        "own thread",
+        "own thread that another test started",
+        "process from before",
+        "process of this test, from before the part",
+        "process of an earlier test",
+        "process of a later test",
+        "before the part",
+        "after the part",
+        "process of this test, after the part",
+    ],
+)
+def test_ownership(kernel: Kernel, segment: int, tag: int, pid: int, owned: bool) -> None:
+    """Segments 3 to 5 are the test's, 4 is the part that is asked about."""
+    assert kernel.scope.owns(Segments(3, 6), Segments(4, 5), segment, tag, pid) is owned
