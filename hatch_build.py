@@ -112,9 +112,7 @@ def compile_snippets(root: Path, out: Path, *, cache: Path) -> list[Path]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         messages = list(pool.map(compile_one, jobs))
     failed = [
-        f"build: {job[0].relative_to(root)} for {job[1]}:\n{m}"
-        for job, m in zip(jobs, messages, strict=True)
-        if m
+        f"build: {job[0].relative_to(root)} for {job[1]}:\n{m}" for job, m in zip(jobs, messages, strict=True) if m
     ]
     if failed:
         raise SystemExit("\n".join([*failed, f"build: {len(failed)} of {len(jobs)} objects failed"]))

@@ -20,7 +20,7 @@ class Handle:
     def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
 
-    @pytest.fixture
+    @pytest.fixture(scope="session")
     def fake(self) -> FakeEngine:
         """Makes up the system calls."""
         return self._engine

@@ -39,14 +39,8 @@ def test_starts_before_the_first_fixture(pytester: pytest.Pytester, run: Run) ->
         import pytest
 
         @pytest.fixture(scope="session", autouse=True)
-        def server(request):
-            engine = request.getfixturevalue("fake_engine")
-            assert engine.running
-
-        @pytest.fixture(scope="session")
-        def fake_engine(pytestconfig):
-            from pytest_ebpf.fixtures import SOURCE
-            return pytestconfig.stash[SOURCE].get().engine
+        def server(fake):
+            assert fake.running
 
         def test_other(): pass
 

@@ -307,7 +307,8 @@ def test_null_path() -> None:
 
 def test_blobs_of_another_event_kind() -> None:
     """The program of an exec note has the same call, and is not the call's path."""
-    found = event("execve", 0x7F00, blobs=(blob(BlobKind.EXE, b"git\0bin\0", event_kind=NoteKind.EXEC),))
+    of_the_note = [blob(kind, b"/git\0", event_kind=NoteKind.EXEC) for kind in BlobKind]
+    found = event("execve", 0x7F00, blobs=tuple(of_the_note))
     assert found.path is None
     assert found.paths == ()
 
@@ -465,6 +466,15 @@ def test_specs(arch: str) -> None:
     assert row("read") == (0,) * 7
     assert row("munmap") == (0,) * 6 + (decode.SpecFlag.QUIET,)
     assert decode.SPEC.unpack_from(content, 511 * decode.SPEC.size) == (0,) * 7
+
+
+def test_last_row_is_nobodys() -> None:
+    """The calls with a larger number share it, so it captures nothing."""
+    number = TABLE.number("openat")
+    assert number is not None
+    for rows, captured in ((number + 1, False), (number + 2, True)):
+        row = decode.SPEC.unpack_from(decode.specs(TABLE, rows), number * decode.SPEC.size)
+        assert any(row) is captured
 
 
 def test_every_path_is_captured() -> None:

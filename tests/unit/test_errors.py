@@ -57,6 +57,7 @@ def test_all_are_exported() -> None:
     """From the package itself."""
     for name in errors.__all__:
         assert getattr(pytest_ebpf, name) is getattr(errors, name)
+        assert name in pytest_ebpf.__all__
     assert [name for name, _ in inspect.getmembers(errors, inspect.isclass)] == sorted(errors.__all__)
 
 
@@ -89,4 +90,4 @@ def test_parts() -> None:
     """A program can read them one by one."""
     error = ProbeError("load x.bpf.o", "Permission denied", "look below", "line 1")
     parts = (error.operation, error.cause, error.hint, error.log)
-    assert parts == ("load x.bpf.o", "Permission denied", "look below", "line 1")
+    assert parts == error.args == ("load x.bpf.o", "Permission denied", "look below", "line 1")

@@ -58,6 +58,12 @@ def test_flag_wins() -> None:
     assert settings == Settings(trace="all", unavailable="skip")
 
 
+def test_empty_flag_is_no_missing_flag() -> None:
+    """What a shell makes of an unset variable doesn't fall back to the file."""
+    with pytest.raises(pytest.UsageError, match="^--ebpf-unavailable: '' is not one of fail, skip$"):
+        read({"ebpf_unavailable": ""}, {"ebpf_unavailable": "skip"})
+
+
 @pytest.mark.parametrize("name", list(CHOICES))
 def test_bad_value_names_its_place(name: str) -> None:
     """The flag, or the file and its key."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ebpf import EbpfError, EngineUnavailable, InconclusiveRecording, UnknownSyscall, session, testing
+from pytest_ebpf.decode import RawCall
 from pytest_ebpf.events import Address
 from pytest_ebpf.recording import Recording
 from pytest_ebpf.session import Session
@@ -149,6 +150,35 @@ def test_processes() -> None:
     assert (exit_group.name, exit_group.ret, exit_group.args) == ("exit_group", None, {"error_code": 3})
     assert exit_group.process.parent == clone2.process
     assert clone2.process.started_by == "test_fake.py::test_it (call)"
+
+
+def test_call_that_returns_while_the_session_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one call, and a finished one."""
+    engine = FakeEngine()
+    look = Session._in_flight
+
+    def look_and_return(self: Session) -> list[RawCall]:
+        found = look(self)
+        engine.finish(5)
+        return found
+
+    with engine.recording() as recording:
+        engine.call("read", 3, in_flight=True)
+        monkeypatch.setattr(Session, "_in_flight", look_and_return)
+        (event,) = recording.events
+        assert (event.ret, event.in_flight) == (5, False)
+
+
+def test_calls_come_in_the_order_of_their_entry() -> None:
+    """Not of their return."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        engine.fork(500_001, thread=True)
+        engine.call("read", 3, tid=500_001, in_flight=True)
+        engine.call("getpid")
+        assert names(recording) == ["clone", "read", "getpid"]
+        engine.finish(5, tid=500_001)
+        assert names(recording) == ["clone", "read", "getpid"]
 
 
 def test_killed_inside_a_call() -> None:
