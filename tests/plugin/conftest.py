@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -14,16 +14,17 @@ from pytest_ebpf.testing import FakeEngine
 Run = Callable[..., pytest.RunResult]
 
 
-class Handle:
-    """Gives the tests of an inner run the engine under them."""
-
-    def __init__(self, engine: FakeEngine) -> None:
-        self._engine = engine
+def handle(engine: FakeEngine) -> ModuleType:
+    """A plugin that gives the tests of an inner run the engine under them."""
 
     @pytest.fixture(scope="session")
-    def fake(self) -> FakeEngine:
+    def fake() -> FakeEngine:
         """Makes up the system calls."""
-        return self._engine
+        return engine
+
+    plugin = ModuleType("handle")
+    vars(plugin)["fake"] = fake
+    return plugin
 
 
 @pytest.fixture
@@ -68,13 +69,15 @@ def fake(engines: list[FakeEngine]) -> FakeEngine:
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, fake: FakeEngine) -> Run:
+def run(pytester: pytest.Pytester, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs pytest in this process on the files that the test made."""
+    for name in ("CI", "BUILD_NUMBER"):  # with these pytest doesn't cut its short summary
+        monkeypatch.delenv(name, raising=False)
 
     def run_pytest(*args: str, no_reraise_ctrlc: bool = False) -> pytest.RunResult:
         # Every inner run would import Hypothesis anew.
         args = ("-p", "no:hypothesispytest", *args)
-        return pytester.runpytest_inprocess(*args, plugins=[Handle(fake)], no_reraise_ctrlc=no_reraise_ctrlc)
+        return pytester.runpytest_inprocess(*args, plugins=[handle(fake)], no_reraise_ctrlc=no_reraise_ctrlc)
 
     return run_pytest
 

@@ -60,7 +60,7 @@ def test_flag_wins() -> None:
 
 def test_empty_flag_is_no_missing_flag() -> None:
     """What a shell makes of an unset variable doesn't fall back to the file."""
-    with pytest.raises(pytest.UsageError, match="^--ebpf-unavailable: '' is not one of fail, skip$"):
+    with pytest.raises(pytest.UsageError, match=r"^--ebpf-unavailable: '' is not one of fail, skip$"):
         read({"ebpf_unavailable": ""}, {"ebpf_unavailable": "skip"})
 
 
