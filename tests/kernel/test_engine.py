@@ -93,7 +93,10 @@ def test_no_privilege() -> None:
     """Root without capabilities is told what is missing, by the kernel's own refusal."""
     program = "from pytest_ebpf.engines.keeper import KeptEngine; KeptEngine('libbpf').start()"
     without = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
-    result = subprocess.run([*without, sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    # -P: the installed package, not the source folder that this may be run in.
+    result = subprocess.run(
+        [*without, sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 1
     assert "EngineUnavailable: start engine libbpf: " in result.stderr
     assert "needs root, or CAP_BPF and CAP_PERFMON" in result.stderr
