@@ -2,11 +2,11 @@
  * Raw tracepoints task_newtask, sched_process_exec, sched_process_exit, task iterator: Linux 5.8.
  * Costs nothing between these events.
  */
+#include "argv.h"
 #include "task.h"
 
 #define CLONE_THREAD 0x00010000
 #define PARENTS_UP 64
-#define ARGV_BYTES 4096
 #define SIGSYS 31
 
 struct linux_binprm {
@@ -64,8 +64,6 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	event.segment = c->segment;
 	event.entry_ns = event.exit_ns = bpf_ktime_get_ns();
 	event.args[4] = clone_flags;
-	if (READ(child_task, flags) & (PF_IO_WORKER | PF_USER_WORKER))
-		event.flags = EVENT_USER_WORKER;
 	bpf_get_current_comm(event.comm, sizeof(event.comm));
 	child->event.kind = EVENT_CALL;
 	child->event.image = clone_flags & CLONE_THREAD ? parent->event.image : parent->event.call;
@@ -74,33 +72,9 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-INLINE void take_argv(struct event *event, struct mm_struct *mm)
-{
-	struct blob *blob = scratch_blob(event->call, EVENT_EXEC, BLOB_ARGV, 0);
-	u64 start = READ(mm, arg_start);
-	u64 size = READ(mm, arg_end) - start;
-	if (!blob)
-		return;
-	if (size > ARGV_BYTES) {
-		size = ARGV_BYTES;
-		blob->flags |= BLOB_CUT;
-	}
-	BARRIER(size);
-	if (size > ARGV_BYTES || bpf_probe_read_user(blob->data, size, (void *)start))
-		blob->flags |= BLOB_FAILED;
-	else
-		blob->size = size;
-	if (emit_blob(blob))
-		event->lost |= 1;
-}
-
 INLINE void take_exe(struct event *event, struct file *file)
 {
-	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_EXE, 0);
-	if (!blob || !file)
-		return;
-	walk_path(blob, (void *)FIELD(file, f_path));
-	if (emit_blob(blob))
+	if (!file || emit_word(event->call, event->kind, BLOB_EXE, 0, identify((u64)file)))
 		event->lost |= 1;
 }
 
@@ -151,7 +125,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	event.args[5] = slot;
 	bpf_get_current_comm(event.comm, sizeof(event.comm));
 	take_exe(&event, READ(bprm, file));
-	take_argv(&event, READ(current, mm));
+	struct mm_struct *mm = READ(current, mm);
+	take_argv_range(&event, READ(mm, arg_start), READ(mm, arg_end));
 	emit_note(&event);
 	return 0;
 }
@@ -239,6 +214,14 @@ int on_task_iterated(struct bpf_iter__task *ctx)
 	set_slot(tid, slot);
 	emit_note(&event);
 	c->self_pid = reader;
+	if (tid == reader) {
+		struct fs_struct *fs = READ(each, fs);
+		struct path root;
+		if (!bpf_probe_read_kernel(&root, sizeof(root), FIELD(fs, root))) {
+			c->root = (u64)root.dentry;
+			c->root_mnt = (u64)root.mnt;
+		}
+	}
 	__sync_fetch_and_add(&c->enrolled, 1);
 	return 0;
 }

@@ -2,57 +2,32 @@
  * Raw tracepoints sys_enter and sys_exit, ring buffer: Linux 5.8.
  * Costs an untraced task two array lookups; see benchmarks/ for the rest.
  */
-#include "task.h"
+#include "aio.h"
+#include "argv.h"
+#include "dns.h"
 
-#define AT_FDCWD -100
 #define EFAULT 14
-#define ADDRESS_BYTES 128 /* sizeof(struct sockaddr_storage) */
+#define UIO_MAXIOV 1024 /* the kernel looks at no more messages of one sendmmsg */
+#define MMSGHDR_BYTES 64
 
-struct user_msghdr {
-	void *name;
-	s32 namelen;
-};
-
-/* Reads a path; what can't be read now stays marked and is tried again at exit. True if it may be relative. */
-INLINE bool take_path(struct task *task, u32 arg, u8 flags)
+/* Reads a path; what can't be read now stays marked and is tried again at exit. Its first byte, or 0. */
+INLINE u8 take_path(struct task *task, u32 arg, u8 flags)
 {
 	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, BLOB_PATH, arg);
 	if (!blob)
-		return false;
+		return 0;
 	u8 bit = 1 << arg;
 	long n = bpf_probe_read_user_str(blob->data, PATH_BYTES + 1, (void *)task->event.args[arg]);
 	if (n <= 0) {
 		task->event.unread |= bit;
-		return true;
+		return 0;
 	}
 	task->event.unread &= ~bit;
 	blob->flags = flags | (n > PATH_BYTES ? BLOB_CUT : 0);
 	blob->size = n - 1;
 	if (emit_blob(blob))
 		task->event.lost |= bit;
-	return blob->data[0] != '/';
-}
-
-/* Records the directory that a relative path starts from, as of now. */
-INLINE void take_base(struct task *task, u32 arg, s32 dirfd)
-{
-	struct task_struct *current = (void *)bpf_get_current_task();
-	struct path *path;
-	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, BLOB_BASE, arg);
-	if (!blob)
-		return;
-	if (dirfd == AT_FDCWD) {
-		struct fs_struct *fs = READ(current, fs);
-		path = (void *)FIELD(fs, pwd);
-	} else {
-		struct file *file = file_of(current, dirfd);
-		if (!file)
-			return; /* the call will fail with EBADF */
-		path = (void *)FIELD(file, f_path);
-	}
-	walk_path(blob, path);
-	if (emit_blob(blob))
-		task->event.lost |= 1 << arg;
+	return blob->data[0];
 }
 
 /* Copies what an argument points to. */
@@ -75,10 +50,10 @@ INLINE void take_bytes(struct task *task, u32 arg, u8 kind, void *address, u32 s
 		task->event.lost |= bit;
 }
 
-INLINE void take_message(struct task *task, u32 arg)
+INLINE void take_message(struct task *task, u32 arg, u64 address)
 {
 	struct user_msghdr message;
-	if (bpf_probe_read_user(&message, sizeof(message), (void *)task->event.args[arg])) {
+	if (bpf_probe_read_user(&message, sizeof(message), (void *)address)) {
 		task->event.unread |= 1 << arg;
 		return;
 	}
@@ -86,34 +61,111 @@ INLINE void take_message(struct task *task, u32 arg)
 	take_bytes(task, arg, BLOB_ADDRESS, message.name, message.namelen);
 }
 
+struct messages {
+	struct task *task;
+	u64 address;
+	u32 arg;
+};
+
+static long take_each_message(u64 index, struct messages *at)
+{
+	take_message(at->task, at->arg & 3, at->address + index * MMSGHDR_BYTES);
+	return at->task->event.unread >> (at->arg & 3) & 1;
+}
+
+INLINE void take_messages(struct task *task, u32 arg, u32 count)
+{
+	struct messages at = {.task = task, .address = task->event.args[arg], .arg = arg};
+	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, take_each_message, &at, 0);
+}
+
+/* Records what a descriptor stands for. */
+INLINE void take_fd(struct task *task, u32 arg, bool first)
+{
+	struct file *file = file_of((void *)bpf_get_current_task(), task->event.args[arg]);
+	if (!file) {
+		/* The call fails with EBADF; or another thread opens the descriptor before the kernel looks. */
+		if (first && (s32)task->event.args[arg] >= 0)
+			task->event.unread |= 1 << arg;
+		return;
+	}
+	u64 identity = identify((u64)file);
+	if (!identity)
+		task->event.lost |= 1 << arg;
+	else if (first)
+		task->event.file = identity;
+	else
+		take_word(&task->event, BLOB_FD, arg, identity);
+}
+
 /* Looks at one argument; `again` is the second look, at exit, when the kernel itself has touched the page. */
 INLINE void take(struct task *task, u8 capture, u32 arg, bool again)
 {
 	u64 *args = task->event.args;
-	if (!args[arg])
+	if (capture == CAPTURE_FD || capture == CAPTURE_FD_MORE) {
+		if (!again) /* by now it may stand for something else */
+			take_fd(task, arg, capture == CAPTURE_FD);
 		return;
-	if (capture == CAPTURE_PATH || capture == CAPTURE_PATH_AT) {
-		bool relative = take_path(task, arg, again ? BLOB_REREAD : 0);
-		if (relative && !again)
-			take_base(task, arg, capture == CAPTURE_PATH_AT && arg ? (s32)args[arg - 1] : AT_FDCWD);
+	}
+	if (!args[arg]) {
+		if (capture == CAPTURE_PATH_AT && arg && !again)
+			take_base(&task->event, arg, args[arg - 1]); /* NULL means the descriptor itself */
+		return;
+	}
+	if (capture == CAPTURE_STRING) {
+		take_path(task, arg, again ? BLOB_REREAD : 0);
+	} else if (capture == CAPTURE_PATH || capture == CAPTURE_PATH_AT) {
+		u8 first = take_path(task, arg, again ? BLOB_REREAD : 0);
+		if (again)
+			return;
+		if (first != '/')
+			take_base(&task->event, arg, capture == CAPTURE_PATH_AT && arg ? (s32)args[arg - 1] : AT_FDCWD);
+		if (first == '/' || !first)
+			take_root(&task->event, arg);
 	} else if (capture == CAPTURE_ADDRESS && arg < CALL_ARGS - 1) {
 		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], args[arg + 1]);
-	} else if (capture == CAPTURE_WORD) {
-		take_bytes(task, arg, BLOB_WORD, (void *)args[arg], 8);
+	} else if (capture == CAPTURE_STRUCT && arg < CALL_ARGS - 1) {
+		take_bytes(task, arg, BLOB_STRUCT, (void *)args[arg], args[arg + 1]);
 	} else if (capture == CAPTURE_MESSAGE) {
-		take_message(task, arg);
+		take_message(task, arg, args[arg]);
+	} else if (capture == CAPTURE_ARGV) {
+		/* What is not readable now is sent again, whole, at exit. */
+		task->event.unread &= ~(1 << arg);
+		if (!take_argv(&task->event, arg, args[arg]))
+			task->event.unread |= 1 << arg;
+	} else if (capture == CAPTURE_MESSAGES && arg < CALL_ARGS - 1) {
+		take_messages(task, arg, args[arg + 1]);
 	}
 }
 
-/* Records which file an open call gave. */
+/* What the kernel wrote, at the exit of a call that succeeded. */
+INLINE void take_written(struct task *task, u8 capture, u32 arg)
+{
+	u64 *args = task->event.args;
+	u32 size = 0;
+	if (!args[arg])
+		return;
+	if (capture == CAPTURE_FDS_OUT) {
+		take_bytes(task, arg, BLOB_STRUCT, (void *)args[arg], 8);
+	} else if (capture == CAPTURE_MESSAGES_OUT) {
+		take_messages(task, arg, task->event.ret);
+	} else if (capture == CAPTURE_MESSAGE_OUT) {
+		take_message(task, arg, args[arg]);
+	} else if (capture == CAPTURE_ADDRESS_OUT && arg < CALL_ARGS - 1) {
+		bpf_probe_read_user(&size, sizeof(size), (void *)args[arg + 1]);
+		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], size);
+	}
+}
+
+/* Records what a call gave a descriptor for. */
 INLINE void take_returned_file(struct task *task, s32 fd)
 {
 	struct file *file = file_of((void *)bpf_get_current_task(), fd);
-	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, BLOB_REAL, 0);
-	if (!blob || !file)
-		return; /* another thread closed it already: decode.py finds no BLOB_REAL */
-	walk_path(blob, (void *)FIELD(file, f_path));
-	emit_blob(blob);
+	if (!file)
+		return; /* another thread closed it already: decode.py misses the blob */
+	if (READ(file, f_mode) & FMODE_CREATED)
+		task->event.flags |= EVENT_CREATED;
+	emit_word(task->event.call, EVENT_CALL, BLOB_FD, RESULT_ARG, identify((u64)file));
 }
 
 /* Fills the task's event from the registers. */
@@ -128,6 +180,7 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 	event->segment = segment;
 	event->nr = nr & 0xffff;
 	event->flags = flags;
+	event->file = 0;
 	event->unread = 0;
 	event->lost = 0;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
@@ -143,14 +196,14 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	u32 nr = ctx->args[1];
 	u32 segment = open_segment();
 	struct spec *spec = spec_of(nr);
-	if (!segment || !spec || (task->muted && spec->flags & SPEC_QUIET)) {
+	if (!segment || !spec || task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET)) {
 		task->state = TASK_UNRECORDED;
 		return 0;
 	}
 	begin(task, (void *)ctx->args[0], nr, segment, 0);
 	if (spec->flags & SPEC_CAPTURES && !(task->event.flags & EVENT_FOREIGN))
 		for (u32 arg = 0; arg < CALL_ARGS; arg++)
-			if (spec->capture[arg])
+			if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT)
 				take(task, spec->capture[arg], arg, false);
 	task->state = TASK_RECORDED;
 	return 0;
@@ -163,15 +216,24 @@ INLINE void finish(struct task *task, u64 ret)
 	struct spec *spec = spec_of(event->nr);
 	event->ret = ret;
 	event->exit_ns = bpf_ktime_get_ns();
-	if (spec && spec->flags & SPEC_CAPTURES && !(event->flags & EVENT_FOREIGN)) {
+	if (spec && !(event->flags & EVENT_FOREIGN)) {
 		bool refused = event->flags & EVENT_NO_ENTRY;
 		/* Where the kernel could not read it either, there is nothing to read. */
-		if (refused || (event->unread && event->ret != -EFAULT))
+		if (spec->flags & SPEC_CAPTURES && (refused || (event->unread && event->ret != -EFAULT)))
 			for (u32 arg = 0; arg < CALL_ARGS; arg++)
-				if (spec->capture[arg] && (refused || event->unread >> arg & 1))
+				if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT &&
+					(refused || event->unread >> arg & 1))
 					take(task, spec->capture[arg], arg, !refused);
+		if (spec->flags & SPEC_CAPTURES_AT_EXIT && event->ret >= 0)
+			for (u32 arg = 0; arg < CALL_ARGS; arg++)
+				if (spec->capture[arg] >= CAPTURE_AT_EXIT)
+					take_written(task, spec->capture[arg], arg);
 		if (spec->flags & SPEC_RETURNS_FD && event->ret >= 0)
 			take_returned_file(task, event->ret);
+		if (spec->payload == PAYLOAD_IOCBS)
+			take_iocbs(task);
+		else if (spec->payload)
+			take_dns(event, spec->payload);
 	}
 	emit_call(task);
 }

@@ -19,7 +19,7 @@ E * python*[[]*] → git[[]*]: git describe --tags --dirty
 E * git[[]*]  openat(AT_FDCWD, "*/home/.gitconfig", O_RDONLY*) = *
 """,
     "http_client": r"""
-E * AssertionError: assert_no_syscall('connect', *, address=*elsewhere): 1 call matched
+E * AssertionError: assert_no_syscall('connect', *, address=*elsewhere, process='self'): 1 call matched
 E * python*[[]*]  connect(*, {*sin_port=htons(9), *"127.0.0.2"*}, 16) = -1 ECONNREFUSED (Connection refused)
 """,
     "sqlite_sync": r"""

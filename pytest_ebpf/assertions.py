@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from . import report
+from .effects import Kind, calls_of, file_events, network_events, process_events
 from .errors import InconclusiveRecording, SiblingCallWarning
-from .events import Gap, SyscallEvent
-from .match import Events, Query, query
+from .events import FileEvent, Gap, NetworkEvent, ProcessEvent, SyscallEvent
+from .match import E, Events, Query, effect_query, query
+from .names import with_names
 from .syscalls import Table
 
 __all__ = ["Assertions"]
@@ -25,6 +28,18 @@ class Assertions(ABC):
     @abstractmethod
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
         """The events so far of these calls (None: of any call), in kernel order, those in flight too."""
+
+    def _ends(self) -> Sequence[SyscallEvent]:
+        """What the kernel told of the ends of processes, in order."""
+        return ()
+
+    def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:  # noqa: ARG002 (a part needs it)
+        """The events of these calls in the recording that this is a part of, in kernel order; None if it is whole."""
+        return None
+
+    def _silently(self) -> AbstractContextManager[None]:
+        """While the recording is worked on: nothing that this thread does is recorded."""
+        return nullcontext()
 
     @property
     @abstractmethod
@@ -47,7 +62,7 @@ class Assertions(ABC):
         return not self.gaps
 
     @property
-    def events(self) -> Events:
+    def events(self) -> Events[SyscallEvent]:
         """Everything recorded so far, in kernel order.
 
         >>> recording.events.first.name
@@ -55,7 +70,7 @@ class Assertions(ABC):
         """
         return Events(self._events(None), table=self._table, start_ns=self._start_ns)
 
-    def syscalls(self, /, *names: str, **filters: Any) -> Events:
+    def syscalls(self, /, *names: str, **filters: Any) -> Events[SyscallEvent]:
         """The calls with one of these names (any call if none is given) that all filters match.
 
         Calls of which that can't be told are in ``undecided`` of the result, not in it. Raises
@@ -68,6 +83,61 @@ class Assertions(ABC):
         asked = query(self._table, *names, **filters)
         found, unsure = self._select(asked)
         return Events(found, undecided=unsure, table=self._table, start_ns=self._start_ns)
+
+    def files(self, /, **filters: Any) -> Events[FileEvent]:
+        """What was done to files, by whatever call: those effects that all filters match.
+
+        ``effects.OPS`` has the values of ``op``. Attempts that failed are there too: see ``ok``. Effects of which
+        it can't be told are in ``undecided`` of the result. Raises TypeError or ValueError for a filter or value
+        that nothing can match.
+
+        >>> recording.files(op="open", path="/etc/*").paths
+        {'/etc/hosts'}
+        """
+        __tracebackhide__ = True
+        asked = effect_query(self._table, "files", **filters)
+        with self._silently():
+            calls = self._events(calls_of("files", self._table))
+            found = [event for call in calls for event in file_events(call, self._table)]
+        return self._effects("files", asked, found)
+
+    def network(self, /, **filters: Any) -> Events[NetworkEvent]:
+        """What was done on sockets, by whatever call: those effects that all filters match.
+
+        As `files`. Names that were asked for in DNS, in this window or in the test before it, are the ``host`` of
+        what follows.
+
+        >>> recording.network(op="connect", address="public")
+        <0 events>
+        """
+        __tracebackhide__ = True
+        asked = effect_query(self._table, "network", **filters)
+        with self._silently():
+            names = calls_of("network", self._table)
+            calls = self._events(names)
+            whole = self._context(names)
+            told = (event for call in whole or calls for event in network_events(call, self._table))
+            found = [*with_names(told)]
+            if whole is not None:
+                here = {(call.tid, call.timestamp_ns) for call in calls}
+                found = [event for event in found if (event.tid, event.timestamp_ns) in here]
+        return self._effects("network", asked, found)
+
+    def processes(self, /, **filters: Any) -> Events[ProcessEvent]:
+        """What was done with processes: those effects that all filters match. As `files`.
+
+        >>> recording.processes(op="exec").first
+        """
+        __tracebackhide__ = True
+        asked = effect_query(self._table, "processes", **filters)
+        with self._silently():
+            calls = (*self._events(calls_of("processes", self._table)), *self._ends())
+            found = [event for call in calls for event in process_events(call, self._table)]
+        return self._effects("processes", asked, found)
+
+    def _effects(self, kind: Kind, asked: Query, events: Iterable[E]) -> Events[E]:
+        found, unsure = asked.select(sorted(events, key=lambda event: event.timestamp_ns))
+        return Events(found, undecided=unsure, table=self._table, start_ns=self._start_ns, kind=kind)
 
     def assert_no_syscall(self, /, *names: str, **filters: Any) -> None:
         """No call with one of these names (any call if none is given) matches all filters.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import enum
-import ipaddress
+import functools
 import os
 import posixpath
-import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from . import notation
-from .events import Address, Process, SyscallEvent
-from .syscalls import Argument, Syscall, Table, errno_name
+from .events import Address, Descriptor, File, Process, SyscallEvent
+from .files import Files, normal, parse_address
+from .syscalls import RING, Argument, Syscall, Table, errno_name, flag_names
 
 __all__ = [
     "EVENT",
@@ -28,18 +28,21 @@ __all__ = [
     "RawCall",
     "decode_call",
     "decode_note",
+    "end_of_process",
     "parse_blob",
     "program_of",
     "specs",
 ]
 
-EVENT = struct.Struct("<QQQQq6Q5IHBBBB6x16s")
-EVENT_BYTES = 136
+EVENT = struct.Struct("<QQQQQq6Q5IHBBBB6x16s")
+EVENT_BYTES = 144
 BLOB_HEADER = struct.Struct("<QIBBBB")
-SPEC = struct.Struct("<6BBx")
+SPEC = struct.Struct("<6BBB")
 CALL_ARGS = 6
 CALL_KIND = 1
+RING_KIND = 6
 EFAULT = 14
+MAP_ANONYMOUS = 0x20
 EBADF = 9
 
 
@@ -58,7 +61,7 @@ class EventFlag(enum.IntFlag):
     FOREIGN = 1
     NO_ENTRY = 2
     NO_RETURN = 4
-    USER_WORKER = 8
+    CREATED = 8
 
 
 class BlobKind(enum.IntEnum):
@@ -66,11 +69,14 @@ class BlobKind(enum.IntEnum):
 
     PATH = 1
     BASE = 2
-    REAL = 3
+    FD = 3
     ADDRESS = 4
     EXE = 5
     ARGV = 6
-    WORD = 7
+    STRUCT = 7
+    FILE = 8
+    ROOT = 9
+    DATA = 10
 
 
 class BlobFlag(enum.IntFlag):
@@ -80,6 +86,7 @@ class BlobFlag(enum.IntFlag):
     FAILED = 2
     REREAD = 4
     DELETED = 8
+    PSEUDO = 16
 
 
 class Capture(enum.IntEnum):
@@ -90,15 +97,60 @@ class Capture(enum.IntEnum):
     PATH_AT = 2
     ADDRESS = 3
     MESSAGE = 4
-    WORD = 5
+    STRUCT = 5
+    FD = 6
+    FD_MORE = 7
+    MESSAGES = 8
+    ARGV = 9
+    STRING = 10
+    ADDRESS_OUT = 16
+    MESSAGE_OUT = 17
+    FDS_OUT = 18
+    MESSAGES_OUT = 19
 
 
-CAPTURE_OF_KIND = {
-    "clone_args": Capture.WORD,
-    "msghdr": Capture.MESSAGE,
-    "open_how": Capture.WORD,
-    "sockaddr": Capture.ADDRESS,
+class Payload(enum.IntEnum):
+    """Where a call that sends or receives has its data."""
+
+    NONE = 0
+    BUFFER = 1
+    BUFFER_TO = 2
+    VECTOR = 3
+    MESSAGE = 4
+    MESSAGES = 5
+    IOCBS = 6
+
+
+PAYLOAD_OF_CALL = {
+    "io_submit": Payload.IOCBS,
+    "read": Payload.BUFFER,
+    "readv": Payload.VECTOR,
+    "recvfrom": Payload.BUFFER_TO,
+    "recvmmsg": Payload.MESSAGES,
+    "recvmsg": Payload.MESSAGE,
+    "sendmmsg": Payload.MESSAGES,
+    "sendmsg": Payload.MESSAGE,
+    "sendto": Payload.BUFFER_TO,
+    "write": Payload.BUFFER,
+    "writev": Payload.VECTOR,
 }
+FIRST_AT_EXIT = Capture.ADDRESS_OUT
+CAPTURE_OF_KIND = {
+    "argv": Capture.ARGV,
+    "clone_args": Capture.STRUCT,
+    "fd": Capture.FD,
+    "fds_out": Capture.FDS_OUT,
+    "mmsghdr": Capture.MESSAGES,
+    "mmsghdr_out": Capture.MESSAGES_OUT,
+    "msghdr": Capture.MESSAGE,
+    "msghdr_out": Capture.MESSAGE_OUT,
+    "open_how": Capture.STRUCT,
+    "sockaddr": Capture.ADDRESS,
+    "sockaddr_out": Capture.ADDRESS_OUT,
+    "string": Capture.STRING,
+}
+RESULT_ARG = 6
+RING_SENDS = frozenset({"IORING_OP_SEND", "IORING_OP_SENDMSG", "IORING_OP_SENDMSG_ZC", "IORING_OP_SEND_ZC"})
 
 
 class SpecFlag(enum.IntFlag):
@@ -107,12 +159,13 @@ class SpecFlag(enum.IntFlag):
     CAPTURES = 1
     RETURNS_FD = 2
     QUIET = 4
+    CAPTURES_AT_EXIT = 8
 
 
 QUIET_CALLS = frozenset({"brk", "futex", "madvise", "mmap", "mprotect", "mremap", "munmap", "sched_yield"})
 """What the interpreter itself does while the plugin reads a recording: memory and locks."""
 
-ADDRESS_KINDS = frozenset({"msghdr", "sockaddr"})
+ADDRESS_KINDS = frozenset({"mmsghdr", "mmsghdr_out", "msghdr", "msghdr_out", "sockaddr", "sockaddr_out"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +195,8 @@ class Note:
     tag: int
     comm: str
     is_self: bool = False
-    is_user_worker: bool = False
+    incomplete: bool = False
+    """Some of what was sent beside it found no room."""
 
 
 class RawCall(tuple[Any, ...]):
@@ -153,17 +207,19 @@ class RawCall(tuple[Any, ...]):
     exit_ns = property(lambda self: self[1])
     call = property(lambda self: self[2])
     image = property(lambda self: self[3])
-    ret = property(lambda self: self[4])
-    args = property(lambda self: self[5:11])
-    pid = property(lambda self: self[11])
-    tid = property(lambda self: self[12])
-    segment = property(lambda self: self[13])
-    tag = property(lambda self: self[14])
-    nr = property(lambda self: self[16])
-    flags = property(lambda self: self[18])
-    unread = property(lambda self: self[19])
-    lost = property(lambda self: self[20])
-    comm = property(lambda self: _text(self[21]))
+    file = property(lambda self: self[4])
+    ret = property(lambda self: self[5])
+    args = property(lambda self: self[6:12])
+    pid = property(lambda self: self[12])
+    tid = property(lambda self: self[13])
+    segment = property(lambda self: self[14])
+    tag = property(lambda self: self[15])
+    kind = property(lambda self: self[18])
+    nr = property(lambda self: self[17] + (RING if self[18] == RING_KIND else 0))
+    flags = property(lambda self: self[19])
+    unread = property(lambda self: self[20])
+    lost = property(lambda self: self[21])
+    comm = property(lambda self: _text(self[22]))
 
 
 def parse_blob(data: memoryview) -> Blob:
@@ -176,44 +232,56 @@ def parse_blob(data: memoryview) -> Blob:
 def decode_note(fields: tuple[Any, ...], own_pid: int) -> Note:
     """A note from the unpacked fields of its event."""
     return Note(
-        kind=NoteKind(fields[17]),
+        kind=NoteKind(fields[18]),
         timestamp_ns=fields[0],
         call=fields[2],
         image=fields[3],
-        args=fields[5:11],
-        pid=fields[11],
-        tid=fields[12],
-        segment=fields[13],
-        tag=fields[14],
-        comm=_text(fields[21]),
-        is_self=fields[11] == own_pid,
-        is_user_worker=bool(fields[18] & EventFlag.USER_WORKER),
+        args=fields[6:12],
+        pid=fields[12],
+        tid=fields[13],
+        segment=fields[14],
+        tag=fields[15],
+        comm=_text(fields[22]),
+        is_self=fields[12] == own_pid,
+        incomplete=bool(fields[21]),
     )
 
 
-def program_of(blobs: Iterable[Blob]) -> tuple[str | None, tuple[str, ...]]:
+def program_of(blobs: Iterable[Blob], files: Files) -> tuple[str | None, tuple[str, ...]]:
     """Path and arguments from the blobs of an EXEC or TASK event."""
     exe: str | None = None
-    argv: tuple[str, ...] = ()
+    argv = bytearray()
     for blob in blobs:
-        if blob.kind == BlobKind.EXE and not blob.flags & (BlobFlag.CUT | BlobFlag.FAILED):
-            exe = _joined(blob)
-        elif blob.kind == BlobKind.ARGV and not blob.flags & BlobFlag.FAILED:
-            argv = tuple(os.fsdecode(each) for each in blob.data.removesuffix(b"\0").split(b"\0"))
-    return exe, argv
+        if blob.kind == BlobKind.EXE:
+            file = files.get(_word(blob))
+            exe = file.path if file else None
+        elif blob.kind == BlobKind.ARGV:
+            argv += blob.data
+    return exe, _strings(bytes(argv))
+
+
+def _strings(joined: bytes) -> tuple[str, ...]:
+    return tuple(os.fsdecode(each) for each in joined.removesuffix(b"\0").split(b"\0")) if joined else ()
 
 
 def decode_call(
-    raw: RawCall, blobs: Iterable[Blob], process: Process, table: Table, *, in_flight: bool = False
+    raw: RawCall,
+    blobs: Iterable[Blob],
+    files: Files,
+    process: Process,
+    table: Table,
+    *,
+    started: Process | None = None,
+    in_flight: bool = False,
 ) -> SyscallEvent:
-    """The event of one call."""
-    call = foreign_call(raw.nr) if raw.flags & EventFlag.FOREIGN else table.by_number(raw.nr)
-    finished = not in_flight and not raw.flags & EventFlag.NO_RETURN
+    """The event of one call; ``started`` is the process that it made, or made this process into."""
+    call = foreign_call(raw.nr) if raw.flags & EventFlag.FOREIGN.value else table.by_number(raw.nr)
+    finished = not in_flight and raw.kind == CALL_KIND and not raw.flags & EventFlag.NO_RETURN.value
     ret = raw.ret if finished else None
     values: dict[str, Any] = {
         argument.name: argument.convert(value) for argument, value in zip(call.args, raw.args, strict=False)
     }
-    reading = _Reading(call, raw, values, finished)
+    reading = _Reading(call, raw, values, files, finished)
     for blob in blobs:
         reading.take(blob)
     reading.finish()
@@ -233,10 +301,37 @@ def decode_call(
         abspath=reading.abspath,
         realpath=reading.realpath,
         paths=tuple(dict.fromkeys(reading.paths)),
-        address=reading.address,
+        abspaths=reading.abspaths,
+        address=reading.addresses[0] if reading.addresses else reading.peer,
+        addresses=tuple(reading.addresses) or ((reading.peer,) if reading.peer else ()),
+        files=reading.files,
+        result_file=reading.result_file,
+        payloads=tuple(reading.payloads),
+        started=started,
+        created=bool(raw.flags & EventFlag.CREATED.value) if reading.result_file is not None else None,
         in_flight=in_flight,
         unread=frozenset(reading.unread),
-        text=notation.call(call, values, ret, table.arch, in_flight=in_flight),
+        render=functools.partial(notation.call, call, values, reading.shown(ret), table.arch, in_flight=in_flight),
+    )
+
+
+def end_of_process(note: Note, process: Process, status: int) -> SyscallEvent:
+    """The end of a process, as an event in place of a call; ``status`` is as wait gives it."""
+    number = status & 0x7F
+    code = None if number else status >> 8 & 0xFF
+    signal = flag_names("signal", number) if number else None
+    dumped = " (core dumped)" if number and status & 0x80 else ""
+    return SyscallEvent(
+        name="sched_process_exit",
+        pid=note.pid,
+        tid=note.tid,
+        comm=note.comm,
+        process=process,
+        timestamp_ns=note.timestamp_ns,
+        duration_ns=None,
+        args={"exit_code": code, "signal": signal},
+        ret=None,
+        text=f"+++ killed by {signal}{dumped} +++" if signal else f"+++ exited with {code} +++",
     )
 
 
@@ -250,109 +345,195 @@ def foreign_call(number: int) -> Syscall:
     )
 
 
+def _needs_file(call: Syscall, values: Mapping[str, Any]) -> bool:
+    """Whether a call with a descriptor that stands for nothing must fail."""
+    anonymous = call.name == "mmap" and values["flags"] & MAP_ANONYMOUS
+    return not anonymous and call.name != "close_range"
+
+
 class _Reading:
     """What the blobs of one call add up to."""
 
-    def __init__(self, call: Syscall, raw: RawCall, values: dict[str, Any], finished: bool) -> None:
+    def __init__(self, call: Syscall, raw: RawCall, values: dict[str, Any], known: Files, finished: bool) -> None:
         self._call = call
         self._raw = raw
         self._values = values
+        self._known = known
         self._finished = finished
         self._passed: dict[int, str] = {}
-        self._bases: dict[int, Blob] = {}
+        self._bases: dict[int, int] = {}
+        self._roots: dict[int, int] = {}
+        self._argv = bytearray()
+        self._argv_done = False
+        self._executed = bytearray()
+        self._executed_cut = False
         self.path: str | None = None
         self.abspath: str | None = None
         self.realpath: str | None = None
         self.paths: list[str] = []
-        self.address: Address | None = None
+        self.abspaths: dict[str, str] = {}
+        self.addresses: list[Address] = []
+        self.peer: Address | None = None
+        self.files: dict[str, File] = {}
+        self.result_file: File | None = None
+        self.payloads: list[bytes] = []
         self.unread: set[str] = set()
+        first = next((argument for argument in call.args if argument.kind == "fd"), None)
+        if first is not None and raw.file:
+            self._take_file(first.name, raw.file)
 
     def take(self, blob: Blob) -> None:
-        if blob.event_kind != CALL_KIND:
+        if blob.kind == BlobKind.ARGV:
+            self._take_argv(blob)
+        if blob.event_kind not in (CALL_KIND, RING_KIND):
             return
         if blob.kind == BlobKind.BASE:
-            self._bases[blob.arg] = blob
-        elif blob.kind == BlobKind.REAL:
-            if blob.flags & (BlobFlag.CUT | BlobFlag.FAILED):
-                return
-            self.realpath = _joined(blob)
+            self._bases[blob.arg] = _word(blob)
+        elif blob.kind == BlobKind.ROOT:
+            self._roots[blob.arg] = _word(blob)
+        elif blob.kind == BlobKind.DATA:
+            self.payloads.append(blob.data)
+        elif blob.kind == BlobKind.FD and blob.arg == RESULT_ARG:
+            self.result_file = self._known.get(_word(blob))
         elif blob.arg < len(self._call.args):
-            name = self._call.args[blob.arg].name
-            if blob.kind == BlobKind.PATH:
-                self._values[name] = os.fsdecode(blob.data)
-                if blob.flags & BlobFlag.CUT:
-                    self.unread |= {"path", name}
-                else:
-                    self._passed[blob.arg] = self._values[name]
-            elif blob.kind == BlobKind.ADDRESS:
-                self.address = parse_address(blob.data)
-                if self._call.args[blob.arg].kind == "sockaddr":
-                    self._values[name] = self.address
-            elif blob.kind == BlobKind.WORD:
-                self._values[name] = {"flags": int.from_bytes(blob.data, "little")}
+            self._take_argument(blob, self._call.args[blob.arg])
+
+    def _take_argument(self, blob: Blob, argument: Argument) -> None:
+        name = argument.name
+        if blob.kind == BlobKind.PATH:
+            self._values[name] = os.fsdecode(blob.data)
+            if blob.flags & BlobFlag.CUT.value:
+                self.unread |= {"path", name} if argument.kind == "path" else {name}
+            elif argument.kind == "path":
+                self._passed[blob.arg] = self._values[name]
+        elif blob.kind == BlobKind.FD:
+            self._take_file(name, _word(blob))
+        elif blob.kind == BlobKind.ADDRESS:
+            address = parse_address(blob.data)
+            self.addresses.append(address)
+            if argument.kind in ADDRESS_KINDS and not argument.kind.startswith("mmsghdr"):
+                self._values[name] = address
+        elif blob.kind == BlobKind.STRUCT:
+            self._values[name] = _members(argument.kind, blob.data)
+
+    def _take_argv(self, blob: Blob) -> None:
+        """The arguments as the kernel took them over, if the program was executed; else as the caller passed them."""
+        if blob.event_kind == CALL_KIND and blob.arg < len(self._call.args):
+            if self._argv_done:  # at exit they are sent once more
+                self._argv.clear()
+            self._argv += blob.data
+            self._argv_done = bool(blob.flags & BlobFlag.CUT.value)
+        elif blob.event_kind == NoteKind.EXEC:
+            self._executed += blob.data
+            self._executed_cut |= bool(blob.flags & BlobFlag.CUT.value)
+
+    def _take_file(self, name: str, identity: int) -> None:
+        file = self._known.get(identity)
+        if file is None:
+            self.unread |= {"path", "address", name}
+        else:
+            self.files[name] = file
+            self._annotate(name, file)
+
+    def _annotate(self, name: str, file: File) -> None:
+        """Say of the descriptor in an argument what it stands for."""
+        number = self._values.get(name)
+        if isinstance(number, int):
+            self._values[name] = Descriptor(number, file)
+
+    def shown(self, ret: int | None) -> int | None:
+        """The result, with what it stands for if it is a descriptor."""
+        if ret is None or ret < 0 or self.result_file is None:
+            return ret
+        return Descriptor(ret, self.result_file)
 
     def finish(self) -> None:
+        if argv := bytes(self._executed or self._argv):
+            self._values["argv"] = _strings(argv)
         failed_to_read = self._raw.ret == -EFAULT and self._finished
         for index, argument in enumerate(self._call.args):
             missing = (self._raw.unread | self._raw.lost) >> index & 1
+            if argument.kind == "argv" and self._executed:
+                if self._executed_cut:
+                    self.unread.add(argument.name)
+                continue
+            if argument.kind == "fd" and not self._raw.lost >> index & 1:
+                # Of a call that failed, there was none to stand for.
+                failed = self._finished and self._raw.ret < 0
+                missing = missing and not failed and _needs_file(self._call, self._values)
             if missing and not failed_to_read:
                 self.unread.add(argument.name)
                 if argument.kind == "path":
                     self.unread.add("path")
                     if index in self._passed:
                         self.unread.add("abspath")
+                elif argument.kind == "fd":
+                    self.unread |= {"path", "address"}
                 elif argument.kind in ADDRESS_KINDS:
                     self.unread.add("address")
             passed = self._passed.get(index)
             if passed is not None:
                 self._resolve(index, passed)
-            elif argument.kind == "mmsghdr":  # its addresses are not captured
-                self.unread.add("address")
+            if argument.base:
+                self._take_directory(argument.base, index, passed)
+        self._take_descriptors()
+
+    def _take_descriptors(self) -> None:
         if "open" in self._call.classes and not self._finished:
             self.unread.add("realpath")
-        elif "open" in self._call.classes and self._raw.ret >= 0:
-            if self.realpath is None:
+        elif self._call.returns == "fd" and self._finished and self._raw.ret >= 0:
+            if self.result_file is None or self.result_file.path_cut:
                 self.unread.add("realpath")
-            else:
-                self.paths.append(self.realpath)
+            elif "open" in self._call.classes:
+                self.realpath = self.result_file.path
+        for file in (*self.files.values(), *([self.result_file] if self.result_file else [])):
+            if file.path is not None:
+                self.paths.append(file.path)
+                if self.path is None and self.realpath is None:
+                    self.realpath = file.path
+            elif file.path_cut:
+                self.unread.add("path")
+            if file.socket is not None and self.peer is None:
+                self.peer = file.socket.peer
+        if self._call.name in RING_SENDS and self.peer is None:
+            self.unread.add("address")  # on a socket that isn't connected the address is the operation's own
+
+    def _take_directory(self, name: str, index: int, passed: str | None) -> None:
+        """What the descriptor stands for that a path is relative to; the call is on it if the path is empty or NULL."""
+        if index not in self._bases:
+            return
+        directory = self._known.get(self._bases[index])
+        number = self._values[name]
+        if directory is None:
+            if not passed:
+                self.unread |= {"path", name}
+        elif isinstance(number, int) and number >= 0:
+            self._values[name] = Descriptor(number, directory)
+            if not passed:
+                self.files[name] = directory
 
     def _resolve(self, index: int, passed: str) -> None:
+        start = self._roots.get(index) if passed.startswith("/") else self._bases.get(index)
         absolute: str | None = None
-        if passed.startswith("/"):
-            absolute = _normal(passed)
+        if passed.startswith("/") and start is None:
+            absolute = normal(passed)
+        elif start is None:
+            if self._raw.ret != -EBADF:
+                self.unread.add("abspath")
         else:
-            base = self._bases.get(index)
-            if base is None or base.flags & (BlobFlag.CUT | BlobFlag.FAILED):
-                if self._raw.ret != -EBADF:
+            base = self._known.get(start)
+            if base is None or base.path is None:
+                # A path relative to a socket or the like has no absolute form: the call fails with ENOTDIR.
+                if base is None or base.path_cut:
                     self.unread.add("abspath")
             else:
-                absolute = _normal(posixpath.join(_joined(base), passed))
+                absolute = normal(posixpath.join(base.path, passed.lstrip("/")))
         self.paths.append(passed)
         if absolute is not None:
             self.paths.append(absolute)
+            self.abspaths[self._call.args[index].name] = absolute
         if self.path is None:
             self.path, self.abspath = passed, absolute
-
-
-def parse_address(data: bytes) -> Address:
-    """A ``struct sockaddr``; one too short for its family keeps the family alone."""
-    if len(data) < 2:
-        return Address(family="AF_UNSPEC")
-    number = int.from_bytes(data[:2], "little")
-    try:
-        family = socket.AddressFamily(number).name
-    except ValueError:
-        return Address(family=f"AF_{number}")
-    if family == "AF_INET" and len(data) >= 8:
-        return Address(family, host=str(ipaddress.IPv4Address(data[4:8])), port=int.from_bytes(data[2:4], "big"))
-    if family == "AF_INET6" and len(data) >= 24:
-        return Address(family, host=str(ipaddress.IPv6Address(data[8:24])), port=int.from_bytes(data[2:4], "big"))
-    if family == "AF_UNIX":
-        name = data[2:]
-        if name[:1] == b"\0":
-            return Address(family, path="@" + os.fsdecode(name[1:]))
-        return Address(family, path=os.fsdecode(name.split(b"\0", 1)[0]))
-    return Address(family)
 
 
 def specs(table: Table, rows: int) -> bytes:
@@ -360,17 +541,26 @@ def specs(table: Table, rows: int) -> bytes:
     content = bytearray(SPEC.size * rows)
     for number, call in table.items():
         if number < rows - 1:
-            captures = [_capture(call, index) for index in range(len(call.args))]
+            captures = _captures(call)
             flags = SpecFlag(0)
-            if any(captures):
+            if any(Capture.NONE < capture < FIRST_AT_EXIT for capture in captures):
                 flags |= SpecFlag.CAPTURES
-            if "open" in call.classes:
-                flags |= SpecFlag.CAPTURES | SpecFlag.RETURNS_FD
+            if any(capture >= FIRST_AT_EXIT for capture in captures):
+                flags |= SpecFlag.CAPTURES_AT_EXIT
+            if call.returns == "fd":
+                flags |= SpecFlag.RETURNS_FD
             if call.name in QUIET_CALLS:
                 flags |= SpecFlag.QUIET
             captures += [Capture.NONE] * (CALL_ARGS - len(captures))
-            SPEC.pack_into(content, number * SPEC.size, *captures, flags)
+            SPEC.pack_into(content, number * SPEC.size, *captures, flags, PAYLOAD_OF_CALL.get(call.name, 0))
     return bytes(content)
+
+
+def _captures(call: Syscall) -> list[Capture]:
+    captures = [_capture(call, index) for index in range(len(call.args))]
+    for index in [index for index, capture in enumerate(captures) if capture is Capture.FD][1:]:
+        captures[index] = Capture.FD_MORE
+    return captures
 
 
 def _capture(call: Syscall, index: int) -> Capture:
@@ -384,14 +574,24 @@ def _capture(call: Syscall, index: int) -> Capture:
     return CAPTURE_OF_KIND.get(argument.kind, Capture.NONE)
 
 
-def _joined(blob: Blob) -> str:
-    """An absolute path from components that stand leaf first."""
-    parts = blob.data.removesuffix(b"\0").split(b"\0") if blob.data else []
-    return "/" + "/".join(os.fsdecode(part) for part in reversed(parts))
+STRUCT_MEMBERS = {
+    "clone_args": ("flags", "pidfd", "child_tid", "parent_tid", "exit_signal"),
+    "open_how": ("flags", "mode", "resolve"),
+}
+SHOWN_MEMBERS = frozenset({"exit_signal", "flags", "mode", "resolve"})
 
 
-def _normal(path: str) -> str:
-    return posixpath.normpath("/" + path.lstrip("/"))
+def _members(kind: str, data: bytes) -> Any:
+    """The members of a struct that mean something by themselves; of two descriptors, the numbers."""
+    if kind == "fds_out":
+        return tuple(int.from_bytes(data[start : start + 4], "little", signed=True) for start in (0, 4))
+    words = [int.from_bytes(data[start : start + 8], "little") for start in range(0, len(data) - 7, 8)]
+    members = dict(zip(STRUCT_MEMBERS.get(kind, ()), words, strict=False))
+    return {name: value for name, value in members.items() if name in SHOWN_MEMBERS and (value or name != "mode")}
+
+
+def _word(blob: Blob) -> int:
+    return int.from_bytes(blob.data, "little")
 
 
 def _text(raw: bytes) -> str:

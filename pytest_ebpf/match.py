@@ -12,23 +12,27 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NoReturn, overload
+from typing import Any, NoReturn, TypeVar, overload
 
 from . import syscalls
-from .events import Address, Process, SyscallEvent
+from .effects import OPS, Kind, calls_of
+from .events import Address, Effect, Process, SyscallEvent
+from .events import ip_address as _ip
 from .notation import escape
 from .syscalls import Argument, Syscall, Table
 
-__all__ = ["Events", "Filter", "Query", "lines", "query"]
+__all__ = ["Events", "Filter", "Query", "effect_query", "lines", "query"]
 
 Verdict = bool | None
 """True, False, or None where the event doesn't say."""
 
 
+E = TypeVar("E", bound=SyscallEvent | Effect)
+
 # Events
 
 
-class Events(Sequence[SyscallEvent]):
+class Events(Sequence[E]):
     """Events in kernel order: a sequence that never changes.
 
     It is false when empty and equal to a list or tuple of the same events.
@@ -37,51 +41,53 @@ class Events(Sequence[SyscallEvent]):
     True
     """
 
-    __slots__ = ("_events", "_start_ns", "_table", "_undecided")
+    __slots__ = ("_events", "_kind", "_start_ns", "_table", "_undecided")
 
     def __init__(
         self,
-        events: Iterable[SyscallEvent] = (),
+        events: Iterable[E] = (),
         *,
-        undecided: Iterable[SyscallEvent] = (),
+        undecided: Iterable[E] = (),
         table: Table | None = None,
         start_ns: int | None = None,
+        kind: Kind | None = None,
     ) -> None:
         # A sequence other than a list is taken for a snapshot, so that a lazy one isn't decoded here.
         frozen = isinstance(events, Sequence) and not isinstance(events, list)
-        self._events: Sequence[SyscallEvent] = events if frozen else tuple(events)  # type: ignore[assignment]
+        self._events: Sequence[E] = events if frozen else tuple(events)  # type: ignore[assignment]
         self._undecided = tuple(undecided)
         self._table = table
         self._start_ns = start_ns
+        self._kind = kind
 
     @property
-    def undecided(self) -> Events:
+    def undecided(self) -> Events[E]:
         """Events that may belong here too, but couldn't be read well enough to tell.
 
         ``assert_no_syscall`` and ``assert_syscall`` mind them; ``len()`` doesn't count them.
         """
-        return Events(self._undecided, table=self._table, start_ns=self._start_ns)
+        return Events(self._undecided, table=self._table, start_ns=self._start_ns, kind=self._kind)
 
     @property
-    def first(self) -> SyscallEvent | None:
+    def first(self) -> E | None:
         """The earliest event, None if there is none."""
         return self._events[0] if self._events else None
 
     @property
-    def last(self) -> SyscallEvent | None:
+    def last(self) -> E | None:
         """The latest event, None if there is none."""
         return self._events[-1] if self._events else None
 
     @property
     def paths(self) -> set[str]:
         """The path of each event that has one: real where known, else absolute, else as passed."""
-        found = (event.realpath or event.abspath or event.path for event in self._events)
-        return {path for path in found if path is not None}
+        return {path for path in map(_path_of, self._events) if path is not None}
 
     @property
     def addresses(self) -> set[str]:
         """The socket addresses, as in ``{"127.0.0.1:80", "unix:/run/x"}``."""
-        return {str(event.address) for event in self._events if event.address is not None}
+        found = (getattr(event, "address", None) for event in self._events)
+        return {str(address) for address in found if address is not None}
 
     @property
     def nbytes(self) -> int:
@@ -89,13 +95,9 @@ class Events(Sequence[SyscallEvent]):
 
         ``sendmmsg`` and ``recvmmsg`` return a number of messages and add nothing.
         """
-        return sum(
-            event.ret
-            for event in self._events
-            if event.name in _MOVES_BYTES and event.ret is not None and event.ret > 0
-        )
+        return sum(map(_nbytes_of, self._events))
 
-    def where(self, /, **filters: Any) -> Events:
+    def where(self, /, **filters: Any) -> Events[E]:
         """Those of the events that all filters match.
 
         Raises TypeError for an unknown filter and ValueError for an unusable value. Events that can't
@@ -105,11 +107,12 @@ class Events(Sequence[SyscallEvent]):
         <0 events>
         """
         __tracebackhide__ = True
-        wanted = query(self._table or syscalls.table(), **filters)
+        table = self._table or syscalls.table()
+        wanted = query(table, **filters) if self._kind is None else effect_query(table, self._kind, **filters)
         found, unsure = wanted.select(self._events)
         unsure.extend(event for event in self._undecided if wanted.test(event) is not False)
         unsure.sort(key=_timestamp_ns)
-        return Events(found, undecided=unsure, table=self._table, start_ns=self._start_ns)
+        return Events(found, undecided=unsure, table=self._table, start_ns=self._start_ns, kind=self._kind)
 
     def format(self, limit: int | None = None) -> str:
         """The events in strace's notation, one a line, each with its time and process.
@@ -130,18 +133,18 @@ class Events(Sequence[SyscallEvent]):
         return "\n".join(text)
 
     @overload
-    def __getitem__(self, index: int) -> SyscallEvent: ...
+    def __getitem__(self, index: int) -> E: ...
     @overload
-    def __getitem__(self, index: slice) -> Events: ...
-    def __getitem__(self, index: int | slice) -> SyscallEvent | Events:
+    def __getitem__(self, index: slice) -> Events[E]: ...
+    def __getitem__(self, index: int | slice) -> E | Events[E]:
         if isinstance(index, slice):
-            return Events(self._events[index], table=self._table, start_ns=self._start_ns)
+            return Events(self._events[index], table=self._table, start_ns=self._start_ns, kind=self._kind)
         return self._events[index]
 
     def __len__(self) -> int:
         return len(self._events)
 
-    def __iter__(self) -> Iterator[SyscallEvent]:
+    def __iter__(self) -> Iterator[E]:
         return iter(self._events)
 
     def __eq__(self, other: object) -> bool:
@@ -164,8 +167,21 @@ class Events(Sequence[SyscallEvent]):
 _SHOWN_IN_REPR = 3
 
 
-def _timestamp_ns(event: SyscallEvent) -> int:
+def _timestamp_ns(event: SyscallEvent | Effect) -> int:
     return event.timestamp_ns
+
+
+def _path_of(event: SyscallEvent | Effect) -> str | None:
+    if isinstance(event, SyscallEvent):
+        return event.realpath or event.abspath or event.path
+    return getattr(event, "path", None)
+
+
+def _nbytes_of(event: SyscallEvent | Effect) -> int:
+    """Bytes moved; what a message of DNS has is counted by its send or receive."""
+    if isinstance(event, Effect):
+        return 0 if event.op == "dns" else getattr(event, "nbytes", None) or 0
+    return event.ret if event.name in _MOVES_BYTES and event.ret is not None and event.ret > 0 else 0
 
 
 def _counted(count: int, noun: str) -> str:
@@ -175,7 +191,7 @@ def _counted(count: int, noun: str) -> str:
 # How an event is written
 
 
-def lines(events: Iterable[SyscallEvent], start_ns: int) -> list[str]:
+def lines(events: Iterable[SyscallEvent | Effect], start_ns: int) -> list[str]:
     """One line an event: time since ``start_ns``, process, the call. Nothing in it controls a terminal."""
     rows = [(_time_text(e.timestamp_ns - start_ns), _task_text(e), _call_text(e)) for e in events]
     # A rare long name must not push all others to the right.
@@ -188,12 +204,15 @@ def _time_text(delta_ns: int) -> str:
     return f"{'-' if delta_ns < 0 else '+'}{seconds}.{rest // 1000:06d}s"
 
 
-def _task_text(event: SyscallEvent) -> str:
+def _task_text(event: SyscallEvent | Effect) -> str:
     number = str(event.pid) if event.tid == event.pid else f"{event.pid}/{event.tid}"
     return f"{escape(event.comm)}[{number}]"
 
 
-def _call_text(event: SyscallEvent) -> str:
+def _call_text(event: SyscallEvent | Effect) -> str:
+    if isinstance(event, Effect):
+        host = getattr(event, "host", None)
+        return f"{event.op}{f' {escape(host)}' if host else ''}: {_call_text(event.call)}"
     text = str(event)
     if not text:  # an event built by hand
         args = ", ".join(f"{key}={value!r}" for key, value in event.args.items())
@@ -216,16 +235,16 @@ class Filter:
 
     name: str
     value: object
-    test: Callable[[SyscallEvent], Verdict]
+    test: Callable[[Any], Verdict]
     """Whether the event matches; None if what it needs is unknown."""
-    why: Callable[[SyscallEvent], str]
+    why: Callable[[Any], str]
     """For an event that doesn't match: in which way, as in ``'/etc/hosts' is not '*/app.toml'``."""
-    unlikeness: Callable[[SyscallEvent], float] | None = None
+    unlikeness: Callable[[Any], float] | None = None
     """For ordering near misses, from 1 (nearly a match) to 2; None is 1 for any."""
 
 
 class Query:
-    """Names and filters, checked and compiled by `query`."""
+    """Names and filters, checked and compiled by `query`; or filters on effects, by `effect_query`."""
 
     __slots__ = ("_scope", "_tests", "filters", "literal", "names", "patterns")
 
@@ -247,11 +266,11 @@ class Query:
         ordered = sorted(filters, key=lambda f: (callable(f.value), f.name == "where", f.name == "path"))
         self._tests = tuple(f.test for f in ordered)
 
-    def test(self, event: SyscallEvent) -> Verdict:
+    def test(self, event: SyscallEvent | Effect) -> Verdict:
         """Whether the event matches: False wins over None (unknown), and None over True."""
         if self.names is not None and event.name not in self.names:
             return False
-        verdict: Verdict = True
+        verdict: Verdict = None if isinstance(event, Effect) and "op" in event.unread else True
         for test in self._tests:
             answer = test(event)
             if answer is None:
@@ -260,10 +279,10 @@ class Query:
                 return False
         return verdict
 
-    def select(self, events: Iterable[SyscallEvent]) -> tuple[list[SyscallEvent], list[SyscallEvent]]:
+    def select(self, events: Iterable[E]) -> tuple[list[E], list[E]]:
         """The events that match, and those of which it can't be told."""
-        found: list[SyscallEvent] = []
-        unsure: list[SyscallEvent] = []
+        found: list[E] = []
+        unsure: list[E] = []
         test = self.test
         for event in events:
             answer = test(event)
@@ -352,13 +371,41 @@ def _query(table: Table, names: tuple[str, ...], filters: Mapping[str, object]) 
     return Query(scope, names, compiled)
 
 
+def effect_query(table: Table, kind: Kind, /, **filters: Any) -> Query:
+    """Check and compile filters on the effects of a kind.
+
+    Raises TypeError for an unknown filter or a value of the wrong type, ValueError for a value that nothing could
+    match; each says what would be right.
+
+    >>> str(effect_query(syscalls.table(), "files", op="write", path="/etc/*"))
+    "op='write', path='/etc/*'"
+    """
+    __tracebackhide__ = True
+    try:
+        _reject_contradictions(filters)
+        scope = _Scope(table, calls_of(kind, table), (), kind)
+        compilers = _EFFECT_COMPILERS[kind]
+        for name in filters.keys() - compilers.keys():
+            near = difflib.get_close_matches(name, compilers, n=1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"unknown filter {name!r}{hint} (filters of {kind}(): {', '.join(sorted(compilers))})")
+        compiled = tuple(compilers[name](scope, name, value) for name, value in filters.items())
+    except (TypeError, ValueError) as error:
+        raise error.with_traceback(None) from None
+    return Query(_Scope(table, None, ()), (), compiled)
+
+
 class _Scope:
     """What a query is about, while its filters are compiled."""
 
-    def __init__(self, table: Table, names: frozenset[str] | None, literal: tuple[str, ...]) -> None:
+    def __init__(
+        self, table: Table, names: frozenset[str] | None, literal: tuple[str, ...], kind: Kind | None = None
+    ) -> None:
         self.table = table
         self.names = names
         self.literal = literal
+        self.kind = kind
+        """Of effects; None of calls."""
 
     @functools.cached_property
     def calls(self) -> tuple[Syscall, ...]:
@@ -595,10 +642,16 @@ def _ok(_scope: _Scope, name: str, value: object) -> Filter:
         _wrong_type(name, "True, False or a function", value)
     accepts = accept.test
 
-    def test(event: SyscallEvent) -> Verdict:
-        return None if event.in_flight else accepts(event.ok)
+    def test(event: SyscallEvent | Effect) -> Verdict:
+        under_way = event.in_flight or (isinstance(event, Effect) and event.result in ("pending", "unknown"))
+        return None if under_way else accepts(event.ok)
 
     return Filter(name, value, test, _result_text)
+
+
+def _unanswered(event: SyscallEvent | Effect) -> bool:
+    """Whether the call may have a result that isn't known."""
+    return event.in_flight or (isinstance(event, Effect) and event.result == "unknown")
 
 
 def _result_text(event: SyscallEvent) -> str:
@@ -628,7 +681,7 @@ def _errno(_scope: _Scope, name: str, value: object) -> Filter:
     accepts = accept.test
 
     def test(event: SyscallEvent) -> Verdict:
-        return None if event.in_flight else accepts(event.errno)
+        return None if _unanswered(event) else accepts(event.errno)
 
     def why(event: SyscallEvent) -> str:
         if event.errno is None:
@@ -654,7 +707,7 @@ def _ret(_scope: _Scope, name: str, value: object) -> Filter:
 
     def test(event: SyscallEvent) -> Verdict:
         if event.ret is None:
-            return None if event.in_flight else False
+            return None if _unanswered(event) else False
         return accepts(event.ret)
 
     def why(event: SyscallEvent) -> str:
@@ -747,12 +800,16 @@ def _process(_scope: _Scope, name: str, value: object) -> Filter:
 def _where(_scope: _Scope, name: str, value: object) -> Filter:
     if not _is_predicate(name, value):
         _wrong_type(name, "a function on the event", value)
-    function: Callable[[SyscallEvent], object] = value  # type: ignore[assignment]
+    function: Callable[[SyscallEvent | Effect], object] = value  # type: ignore[assignment]
 
-    def test(event: SyscallEvent) -> Verdict:
-        if not event.unread and not event.in_flight and event.process.exe is not None:
+    def test(event: SyscallEvent | Effect) -> Verdict:
+        call = event.call if isinstance(event, Effect) else event
+        unknown = event.unread or call.unread or _unanswered(event)
+        if not unknown and event.process.exe is not None:
             return bool(function(event))
-        partial = _PartialEvent.of(event)
+        partial = _PartialEvent.of(call)
+        if isinstance(event, Effect):
+            partial = _PartialEffect(event, partial)  # type: ignore[assignment]
         try:
             answer = bool(function(partial))
         except Exception:
@@ -815,6 +872,36 @@ class _PartialEvent(SyscallEvent):
     __hash__ = None  # type: ignore[assignment]
 
 
+class _PartialEffect:
+    """Stands for an effect of such an event."""
+
+    def __init__(self, effect: Effect, call: _PartialEvent) -> None:
+        self._effect = effect
+        self._unknown = set(effect.unread)
+        if "path" in effect.unread or "abspath" in effect.unread or "realpath" in effect.unread:
+            self._unknown |= {"path", "paths", "kind", "file"}
+        if "address" in effect.unread:
+            self._unknown |= {"port", "path", "family"}
+        if _unanswered(effect):
+            self._unknown |= {"ret", "errno", "duration_ns", "ok", "result"}
+        if effect.process.exe is None:
+            self._unknown.add("exe")
+        self._noted: list[str] = []
+        self.call = call
+
+    @property
+    def asked_unknown(self) -> bool:
+        return bool(self._noted) or self.call.asked_unknown
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._unknown:
+            self._noted.append(name)
+        return self.call.args if name == "args" else getattr(self._effect, name)
+
+    def __str__(self) -> str:
+        return str(self.call)
+
+
 class _PartialArguments(Mapping[str, Any]):
     """The arguments of such an event."""
 
@@ -844,7 +931,7 @@ _PATH_PARTS = frozenset({"path", "abspath", "realpath"})
 
 def _path(scope: _Scope, name: str, value: object) -> Filter:
     accept = _text_value(name, value)
-    scope.require(name, "path (that of a descriptor isn't known yet: use fd)", "path")
+    scope.require(name, "path and no descriptor", "path", "fd")
     accepts = accept.test
     described = scope.described
 
@@ -856,10 +943,12 @@ def _path(scope: _Scope, name: str, value: object) -> Filter:
             return None
         return False if event.name in described else None
 
-    def why(event: SyscallEvent) -> str:
-        shown = event.realpath or event.abspath or event.path
+    def why(event: Any) -> str:
+        shown = _path_of(event)
         if shown is None:
             return "the call was given none"
+        if isinstance(event, Effect):
+            return f"{_quote(shown)} {accept.phrase}"
         # Of a call with two paths, such as rename, the second one too.
         others = [p for p in event.paths if p not in (event.realpath, event.abspath, event.path)]
         return " and ".join(f"{_quote(path)} {accept.phrase}" for path in (shown, *others[-1:]))
@@ -1110,7 +1199,7 @@ def _on_arguments(scope: _Scope, name: str, value: object, parts: Sequence[_Part
 # Addresses
 
 
-_ADDRESSED = (*_ADDRESSES, "msghdr", "msghdr_out", "mmsghdr", "mmsghdr_out")
+_ADDRESSED = (*_ADDRESSES, "msghdr", "msghdr_out", "mmsghdr", "mmsghdr_out", "fd")
 _IP_TYPES = (ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network)
 _IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -1140,19 +1229,6 @@ _PRIVATE = tuple(
 )
 
 
-def _ip(text: str | None) -> _IPAddress | None:
-    """The address, IPv4 also where it is mapped into IPv6; None for anything else."""
-    if text is None:
-        return None
-    try:
-        found = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        return found.ipv4_mapped
-    return found
-
-
 def _address_class(address: Address, call: str) -> str | None:
     """One of the four classes, None for other families (netlink, packet, none at all)."""
     if address.family == "AF_UNIX" or address.path is not None:
@@ -1162,7 +1238,7 @@ def _address_class(address: Address, call: str) -> str | None:
         return None
     if ip.is_unspecified:
         # Connecting to it reaches this host; binding to it opens the port to everybody.
-        return "public" if call == "bind" else "loopback"
+        return "public" if call in ("bind", "listen", "IORING_OP_BIND") else "loopback"
     if ip.is_loopback:
         return "loopback"
     return "private" if any(ip in network for network in _PRIVATE) else "public"
@@ -1222,14 +1298,21 @@ def _network(name: str, value: str) -> _IPNetwork:
         raise ValueError(f"{name}: {error} (did you mean '{meant}'?)") from None
 
 
+def _addresses_of(event: SyscallEvent | Effect) -> tuple[Address, ...]:
+    """All addresses of a call, as of a sendmmsg."""
+    address = getattr(event, "address", None)
+    return getattr(event, "addresses", ()) or (() if address is None else (address,))
+
+
 def _address(scope: _Scope, name: str, value: object) -> Filter:
     scope.require(name, "socket address", *_ADDRESSED)
     accepts = _address_value(name, value)
     described = scope.described
 
     def test(event: SyscallEvent) -> Verdict:
-        if event.address is not None:
-            return accepts(event.address, event.name)
+        for address in _addresses_of(event):
+            if accepts(address, getattr(event, "op", event.name)):
+                return True
         return None if "address" in event.unread or event.name not in described else False
 
     if isinstance(value, str) and value in _ADDRESS_CLASSES:
@@ -1256,8 +1339,9 @@ def _port(scope: _Scope, name: str, value: object) -> Filter:
     described = scope.described
 
     def test(event: SyscallEvent) -> Verdict:
-        if event.address is not None:
-            return event.address.port is not None and accepts(event.address.port)
+        for address in _addresses_of(event):
+            if address.port is not None and accepts(address.port):
+                return True
         return None if "address" in event.unread or event.name not in described else False
 
     def why(event: SyscallEvent) -> str:
@@ -1283,6 +1367,198 @@ _COMPILERS: Mapping[str, Callable[[_Scope, str, object], Filter]] = {
     "ret": _ret,
     "tid": _task_id,
     "where": _where,
+}
+
+
+# Filters on effects
+
+
+def _on_call(compiler: Callable[[_Scope, str, object], Filter]) -> Callable[[_Scope, str, object], Filter]:
+    """The same filter, asked of the effect's call."""
+
+    def compiled(scope: _Scope, name: str, value: object) -> Filter:
+        inner = compiler(scope, name, value)
+        return Filter(name, value, lambda event: inner.test(event.call), lambda event: inner.why(event.call))
+
+    return compiled
+
+
+def _on_field(accepting: Callable[[_Scope, str, object], _Accept]) -> Callable[[_Scope, str, object], Filter]:
+    """A filter on the field of the effect that has the filter's name. None means that there is none."""
+
+    def compiled(scope: _Scope, name: str, value: object) -> Filter:
+        nothing = _Accept(lambda found: found is None, "is not None")
+        accept = nothing if value is None else accepting(scope, name, value)
+        accepts = accept.test
+
+        def test(event: Effect) -> Verdict:
+            if name in event.unread:
+                return None
+            found = getattr(event, name)
+            return found is None if value is None else found is not None and accepts(found)
+
+        def why(event: Effect) -> str:
+            found = getattr(event, name)
+            return "it has none" if found is None else f"{_typed(found)} {accept.phrase}"
+
+        return Filter(name, value, test, why)
+
+    return compiled
+
+
+def _op(scope: _Scope, name: str, value: object) -> Filter:
+    assert scope.kind is not None
+    valid = OPS[scope.kind]
+    if _is_predicate(name, value):
+        accept = _predicate(value)  # type: ignore[arg-type]
+    else:
+        wanted = [value] if isinstance(value, str) else value
+        if not isinstance(wanted, (list, tuple, set, frozenset)) or not all(isinstance(op, str) for op in wanted):
+            _wrong_type(name, "str, a collection of str or a function", value)
+        if not wanted:
+            raise ValueError("op: an empty collection: nothing can match")
+        for op in wanted:
+            if op not in valid:
+                near = _MEANT.get(op) or " or ".join(map(repr, difflib.get_close_matches(op, valid, n=2)))
+                hint = f" (did you mean {near}?)" if near else ""
+                raise ValueError(f"op: {scope.kind}() have no {op!r}{hint}: valid are {', '.join(valid)}")
+        accept = _Accept(frozenset(wanted).__contains__, f"is not {_typed(value)}")
+    accepts = accept.test
+    return Filter(name, value, lambda event: accepts(event.op), lambda event: f"{_typed(event.op)} {accept.phrase}")
+
+
+_MEANT = {
+    "append": "'write'",
+    "chmod": "'metadata'",
+    "chown": "'metadata'",
+    "clone": "'fork'",
+    "copy": "'read' and 'write'",
+    "delete": "'remove'",
+    "execve": "'exec'",
+    "fsync": "'sync'",
+    "kill": "'signal'",
+    "mkdir": "'create'",
+    "mmap": "'map'",
+    "recv": "'receive'",
+    "rename": "'remove' of the old name and 'create' of the new one",
+    "rmdir": "'remove'",
+    "sendto": "'send'",
+    "spawn": "'fork' or 'exec'",
+    "stat": "'probe'",
+    "symlink": "'create'",
+    "unlink": "'remove'",
+    "utime": "'metadata'",
+    "xattr": "'metadata'",
+}
+"""What those want who ask for a call."""
+
+
+def _number_value(_scope: _Scope, name: str, value: object) -> _Accept:
+    if isinstance(value, range):
+        if not value:
+            raise ValueError(f"{name}: {value!r} is empty: nothing can match")
+        return _Accept(value.__contains__, f"is not in {value!r}")
+    if isinstance(value, int) and _is_int(value) and value < 0:
+        raise ValueError(f"{name}: {value}: must not be negative")
+    return _int_value(name, value, "int, range or a function")
+
+
+def _exit_code_value(scope: _Scope, name: str, value: object) -> _Accept:
+    if isinstance(value, int) and _is_int(value) and not 0 <= value <= 255:
+        raise ValueError(f"exit_code: {value} is none: codes are 0 to 255 (of an end by signal, ask for signal)")
+    return _number_value(scope, name, value)
+
+
+def _signal_value(scope: _Scope, name: str, value: object) -> _Accept:
+    if isinstance(value, str):
+        number = syscalls.flags_value("signal", value, scope.table.arch)
+    elif isinstance(value, int) and _is_int(value):
+        number = int(value)
+    elif _is_predicate(name, value):
+        return _predicate(value)  # type: ignore[arg-type]
+    else:
+        _wrong_type(name, "a name such as 'SIGTERM', a number or a function", value)
+    if not 0 < number <= 64:
+        raise ValueError(f"signal: {value!r} is none: they are 1 to 64")
+    return _Accept(syscalls.flag_names("signal", number, scope.table.arch).__eq__, f"is not {_typed(value)}")
+
+
+def _argv_value(_scope: _Scope, name: str, value: object) -> _Accept:
+    if _is_predicate(name, value):
+        return _predicate(value)  # type: ignore[arg-type]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        _wrong_type(name, "a list of str or a function", value)
+    return _Accept(tuple(value).__eq__, f"is not {_typed(value)}")
+
+
+def _plain_text(_scope: _Scope, name: str, value: object) -> _Accept:
+    return _text_value(name, value)
+
+
+def _host_value(_scope: _Scope, name: str, value: object) -> _Accept:
+    """Names of hosts have no case, and end with or without a dot."""
+    return _text_value(name, value.rstrip(".").lower() if isinstance(value, str) else value)
+
+
+def _family_value(scope: _Scope, name: str, value: object) -> _Accept:
+    if not isinstance(value, str):
+        return _text_value(name, value)
+    known = syscalls.flag_names("domain", syscalls.flags_value("domain", value, scope.table.arch), scope.table.arch)
+    return _Accept(known.__eq__, f"is not {_typed(value)}")
+
+
+def _program(_scope: _Scope, name: str, value: object) -> Filter:
+    """On the program of a process event: by any spelling of its path, or its bare name."""
+    accept = _text_value(name, value)
+    accepts = accept.test
+    bare = accept.text is not None and "/" not in accept.text
+
+    def test(event: Any) -> Verdict:
+        spellings = dict.fromkeys(each for each in (event.exe, *event.paths) if each is not None)
+        if any(accepts(each) or (bare and accepts(each.rpartition("/")[2])) for each in spellings):
+            return True
+        return None if not spellings or "exe" in event.unread else False
+
+    return Filter(name, value, test, lambda event: f"{_quote(event.exe or '?')} {accept.phrase}")
+
+
+_COMMON: Mapping[str, Callable[[_Scope, str, object], Filter]] = {
+    "comm": _comm,
+    "errno": _errno,
+    "exe": _exe,
+    "ok": _ok,
+    "op": _op,
+    "pid": _task_id,
+    "process": _process,
+    "ret": _ret,
+    "tid": _task_id,
+    "where": _where,
+}
+_EFFECT_COMPILERS: Mapping[Kind, Mapping[str, Callable[[_Scope, str, object], Filter]]] = {
+    "files": {
+        **_COMMON,
+        "flags": _on_call(_flags),
+        "kind": _on_field(_plain_text),
+        "nbytes": _on_field(_number_value),
+        "path": _path,
+    },
+    "network": {
+        **_COMMON,
+        "address": _address,
+        "family": _on_field(_family_value),
+        "flags": _on_call(_flags),
+        "host": _on_field(_host_value),
+        "nbytes": _on_field(_number_value),
+        "path": _on_field(_plain_text),
+        "port": _port,
+    },
+    "processes": {
+        **_COMMON,
+        "argv": _on_field(_argv_value),
+        "exe": _program,
+        "exit_code": _on_field(_exit_code_value),
+        "signal": _on_field(_signal_value),
+    },
 }
 
 _READS = {"read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg", "mq_timedreceive"}

@@ -9,8 +9,9 @@ import os
 import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from pytest_ebpf.events import Address
+from pytest_ebpf.events import Address, Descriptor, File, Socket
 from pytest_ebpf.syscalls import Argument, Syscall, errno_name, flag_names
 
 __all__ = ["argument", "call", "escape", "quoted", "result"]
@@ -68,6 +69,8 @@ def argument(arg: Argument, value: object, arch: str | None = None) -> str:
         return f"{{msg_name={text}, ...}}" if "msghdr" in arg.kind else text
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{escape(str(key))}={_member(key, value[key], arg, arch)}" for key in value) + "}"
+    if isinstance(value, Descriptor):
+        return f"{int(value)}{_file(value.file)}"
     if isinstance(value, int):
         value = arg.convert(value)
         if arg.kind in _NAMED:
@@ -91,6 +94,8 @@ def result(syscall: Syscall, ret: int | None, arch: str | None = None) -> str:
         return f"{ret:#x} (flags {flag_names(constants, ret, arch)})" if ret else "0"
     if kind == "pointer":
         return _hex(ret)
+    if isinstance(ret, Descriptor):
+        return argument(_ELEMENT, ret, arch)
     return _NUMBERS[kind](ret) if kind in ("hex", "mode") else str(ret)
 
 
@@ -113,7 +118,13 @@ def call(
     for arg in _ordered(syscall):
         if arg.kind == "unused":
             continue
-        text = argument(arg, values[arg.name], arch) if arg.name in values else _UNKNOWN
+        text = _UNKNOWN
+        if arg.name in values:
+            value = values[arg.name]
+            text = argument(arg, value, arch)
+            if arg.kind == "mode" and isinstance(value, int):
+                mode = arg.convert(value)
+                text = flag_names("mode", mode) if syscall.name in _WITH_FILE_TYPE else _permissions(mode)
         parts.append(_CLONE_LABELS.get(arg.name, "") + text if syscall.name == "clone" else text)
     head = f"{escape(syscall.name)}({', '.join(parts)}"
     if in_flight:
@@ -127,12 +138,12 @@ def call(
 _QUOTE = '"\\'
 
 
-def _escaped(text: str, special: str) -> str:
+def _escaped(text: str, special: str, as_octal: str = "") -> str:
     out = []
     for position, char in enumerate(text):
         if char in special:
             out.append("\\" + char)
-        elif char.isprintable():
+        elif char.isprintable() and char not in as_octal:
             out.append(char)
         elif char in _SHORT:
             out.append(_SHORT[char])
@@ -166,7 +177,11 @@ def _pointer(value: int) -> str:
 
 def _mode(value: int) -> str:
     names = flag_names("mode", value)
-    return names if names.startswith("S_IF") else f"0{value:o}" if value > 0o77 else f"{value:03o}"
+    return names if names.startswith("S_IF") else _permissions(value)
+
+
+def _permissions(value: int) -> str:
+    return f"0{value:o}" if value > 0o77 else f"{value:03o}"
 
 
 def _id(value: int) -> str:
@@ -182,6 +197,8 @@ def _dev(value: int) -> str:
     return f"makedev({_hex(major)}, {_hex(minor)})"
 
 
+_WITH_FILE_TYPE = frozenset({"mknod", "mknodat"})
+"""Calls whose mode is written with the name of the type; of the others' it would be ignored."""
 _NAMED = frozenset({"dirfd", "enum", "flags", "signal"})
 _NUMBERS: Mapping[str, Callable[[int], str]] = {
     **dict.fromkeys(("fd", "int", "long", "offset", "pid", "size", "uint", "ulong"), str),
@@ -194,6 +211,49 @@ _NUMBERS: Mapping[str, Callable[[int], str]] = {
     "word": _hex,
 }
 """How a number of each kind is written, where it has no names; every other kind is a pointer."""
+
+
+# Descriptors
+
+
+def _file(file: File) -> str:
+    """What a descriptor stands for, as strace's -yy has it behind the number."""
+    if file.socket is not None:
+        return f"<{_socket(file.socket, file.inode)}>"
+    if file.kind == "memfd":
+        return f"<{_annotation(f'/memfd:{file.name}')}>(deleted)"
+    if file.path is not None:
+        return f"<{_annotation(file.path)}>" + "(deleted)" * file.deleted
+    return f"<{_annotation(str(file))}>"
+
+
+def _annotation(text: str) -> str:
+    """Escaped like a string, and its end escaped too."""
+    return _escaped(text, _QUOTE, "<>")
+
+
+_INET = {"SOCK_STREAM": "TCP", "SOCK_DGRAM": "UDP", "SOCK_RAW": "RAW"}
+_INET_BY_NUMBER = {
+    ("SOCK_DGRAM", 1): "PING",
+    ("SOCK_DGRAM", 58): "PING",
+    ("SOCK_DGRAM", 136): "UDPLITE",
+    ("SOCK_STREAM", 132): "SCTP",
+    ("SOCK_STREAM", 262): "MPTCP",
+}
+
+
+def _socket(socket: Socket, inode: int) -> str:
+    family = socket.family.removeprefix("AF_")
+    if family == "UNIX":
+        peer = f"->{socket.peer_inode}" if socket.peer_inode else ""
+        path = f',"{_annotation(socket.local.path)}"' if socket.local is not None and socket.local.path else ""
+        return f"UNIX-{escape(socket.type.removeprefix('SOCK_'))}:[{inode}{peer}{path}]"
+    if family in ("INET", "INET6"):
+        name = _INET_BY_NUMBER.get((socket.type, socket.protocol)) or _INET.get(socket.type, family)
+        ends = [str(end) for end in (socket.local, socket.peer) if end is not None]
+        bound = socket.peer is not None or (socket.local is not None and socket.local.port)
+        return f"{name}{'v6' * (family == 'INET6')}:[{escape('->'.join(ends)) if bound else inode}]"
+    return f"NETLINK:[{inode}]" if family == "NETLINK" else f"socket:[{inode}]"
 
 
 # Structs
@@ -229,25 +289,60 @@ def _member(name: object, value: object, arg: Argument, arch: str | None) -> str
 
 
 def _address(address: Address) -> str:
-    members = [f"sa_family={escape(address.family)}"]
+    number = re.fullmatch("AF_([0-9]+)", address.family)
+    members = [f"sa_family={hex(int(number[1])) if number else escape(address.family)}"]
+    more = dict(address.members)
     if address.path is not None:
         at, path = ("@", address.path[1:]) if address.path[:1] == "@" else ("", address.path)
         members.append(f"sun_path={at}{quoted(path)}")
+    elif address.family == "AF_VSOCK" and address.host is not None:
+        members += _vsock(address.host, address.port or 0, more)
+    elif address.family == "AF_NETLINK" and address.port is not None:
+        members += _netlink(address.port, more)
     elif address.host is not None:
-        members += _inet(address.host, address.port or 0)
-    elif address.port is not None:
-        members.append(f"{'nl_pid' if address.family == 'AF_NETLINK' else 'port'}={address.port}")
+        members += _inet(address.host, address.port or 0, more)
+    else:
+        members += [f"{escape(name)}={_ADDRESS_MEMBERS.get(name, str)(more[name])}" for name in more]
     return "{" + ", ".join(members) + "}"
 
 
-def _inet(host: str, port: int) -> list[str]:
+def _inet(host: str, port: int, more: Mapping[str, Any]) -> list[str]:
     if ":" not in host:
         return [f"sin_port=htons({port})", f'sin_addr=inet_addr("{escape(host)}")']
     host, _, scope = host.partition("%")
     scope_id = scope if re.fullmatch("[0-9]*", scope) else f"if_nametoindex({quoted(scope)})"
     return [
         f"sin6_port=htons({port})",
-        "sin6_flowinfo=htonl(0)",
+        f"sin6_flowinfo=htonl({more.get('sin6_flowinfo', 0)})",
         f'inet_pton(AF_INET6, "{escape(host)}", &sin6_addr)',
         f"sin6_scope_id={scope_id or 0}",
     ]
+
+
+def _netlink(port: int, more: Mapping[str, Any]) -> list[str]:
+    pad, groups = more.get("nl_pad"), more.get("nl_groups")
+    return [
+        *([f"nl_pad={pad:#x}"] if pad else []),
+        f"nl_pid={port}",
+        f"nl_groups={groups:#08x}" if groups else "nl_groups=00000000",
+    ]
+
+
+def _vsock(context: str, port: int, more: Mapping[str, Any]) -> list[str]:
+    reserved = more.get("svm_reserved1")
+    return [
+        *([f"svm_reserved1={reserved:#x}"] if reserved else []),
+        f"svm_cid={flag_names('vsock_cid', int(context))}",
+        f"svm_port={flag_names('vsock_port', port)}",
+        f"svm_flags={flag_names('vsock', int(more.get('svm_flags', 0)))}",
+    ]
+
+
+_ADDRESS_MEMBERS: Mapping[str, Callable[[Any], str]] = {
+    "sa_data": lambda value: quoted(os.fsdecode(value)),
+    "sll_addr": lambda value: "[" + ", ".join(hex(byte) for byte in value) + "]",
+    "sll_hatype": lambda value: flag_names("arp_hardware", value),
+    "sll_pkttype": lambda value: flag_names("packet_type", value),
+    "sll_protocol": lambda value: f"htons({flag_names('ethernet', value)})",
+}
+"""How members are written that are no plain numbers."""

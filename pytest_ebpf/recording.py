@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from . import report
 from .assertions import Assertions
@@ -49,8 +49,9 @@ class Recording(Assertions):
         try:
             yield part
         finally:
-            with self._session.unobserved():
-                part.close()
+            if self._session.started is not None:  # else a window that was never left ends with the interpreter
+                with self._session.unobserved():
+                    part.close()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -96,6 +97,15 @@ class Recording(Assertions):
         __tracebackhide__ = True
         return self._session.calls(self._whole, self._part, names)
 
+    def _ends(self) -> Sequence[SyscallEvent]:
+        return self._session.ends(self._whole, self._part)
+
+    def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:
+        return None if self._parent is None else self._session.calls(self._whole, self._whole, names)
+
+    def _silently(self) -> AbstractContextManager[None]:
+        return self._session.unobserved(entirely=True)
+
     @property
     def _table(self) -> Table:
         return self._session.table
@@ -112,6 +122,9 @@ class Recording(Assertions):
                 "read the recording: it begins with the test function "
                 "(assert in the test itself, or in a fixture after its yield)"
             )
+        if self._parent is not None and self._segments.end is None:
+            # A window that was never left ends with the one around it.
+            return Segments(self._segments.first, self._parent._part.end)
         return self._segments
 
     @property

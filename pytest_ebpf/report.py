@@ -107,7 +107,7 @@ def inconclusive(
     return "\n".join(text)
 
 
-def recording(events: Events, gaps: Sequence[Gap]) -> str:
+def recording(events: Events[SyscallEvent], gaps: Sequence[Gap]) -> str:
     """All of a window, for a section of the report: its first and last events, and its gaps."""
     first, last = _SHOWN_FIRST, _SHOWN_LAST
     left_out = len(events) - first - last
@@ -181,8 +181,8 @@ def _near_misses(
         asked = query if mine else siblings.get(event.name)
         if asked is None:
             continue
-        key = (event.name, event.text)
-        if key in alike and event.text:
+        key = (event.name, str(event))
+        if key in alike and key[1]:
             alike[key].append(event)
             continue
         notes = asked.misses(event)

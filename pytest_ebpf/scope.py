@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from .decode import Note, NoteKind
 from .events import Process
 
-__all__ = ["Scope", "Segments"]
+__all__ = ["End", "Scope", "Segments"]
 
 CLONE_THREAD = 0x00010000
 SIGSYS = 31
@@ -28,19 +29,36 @@ class Segments:
         return segment >= self.first and (self.end is None or segment < self.end)
 
 
+def process_of(images: Mapping[int, Process], image: int, pid: int, comm: str) -> Process:
+    """The process of an image; if its start wasn't seen, what an event says of it."""
+    return images.get(image) or Process(pid=pid, comm=comm)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a process: of its last thread."""
+
+    note: Note
+    process: Process
+    status: int
+    """As wait gives it: the exit code in the second byte, or the signal in the low seven bits."""
+
+
 class Scope:
     """The processes of a session, kept up to date from the recording's notes."""
 
     def __init__(self, label: Callable[[int], str | None]) -> None:
         self._label = label
-        self._images: dict[int, Process] = {}
+        self.images: dict[int, Process] = {}
+        """Every process image of which an event may be held."""
         self._live: dict[int, tuple[int, int]] = {}
         self.own_pid = 0
         """Of the pytest process, as the kernel counts."""
-        self.kernel_workers: dict[int, str] = {}
-        """Live kernel threads that act for a followed process, by tid: their work makes no system call."""
         self.refused_by_seccomp: list[tuple[int, int]] = []
         """(segment, pid) of each task that seccomp killed: the call it died for is not recorded."""
+        self.ends: list[End] = []
+        """Of the processes that ended, in that order."""
+        self._threads: Counter[int] = Counter()
 
     @property
     def slots(self) -> list[int]:
@@ -50,8 +68,9 @@ class Scope:
     def forget(self) -> None:
         """Drop the processes that ended: no event of theirs is held any more."""
         alive = {image for _, image in self._live.values()}
-        self._images = {image: process for image, process in self._images.items() if image in alive}
+        self.images = {image: process for image, process in self.images.items() if image in alive}
         self.refused_by_seccomp.clear()
+        self.ends.clear()
 
     def take(self, note: Note, exe: str | None, argv: tuple[str, ...]) -> None:
         """Follow one note."""
@@ -63,13 +82,6 @@ class Scope:
             self._exec(note, exe, argv)
         else:
             self._exit(note)
-
-    def process(self, image: int, pid: int, comm: str) -> Process:
-        """The process behind an event."""
-        known = self._images.get(image)
-        if known is None:
-            return Process(pid=pid, comm=comm, exe=None)
-        return known
 
     def owns(self, whole: Segments, part: Segments, segment: int, tag: int, pid: int) -> bool:
         """Whether an event belongs to ``part`` of the window ``whole``.
@@ -83,22 +95,22 @@ class Scope:
     def _enrol(self, note: Note, exe: str | None) -> None:
         tid, pid, _, _, parent_pid, slot = note.args
         self._live[tid] = (slot, note.image)
+        self._threads[pid] += 1
         if note.is_self:
             self.own_pid = pid
         if tid == pid:
-            parent = self._images.get(ENROLLED | parent_pid)
-            self._images[note.image] = Process(pid=pid, comm=note.comm, exe=exe, parent=parent, is_self=note.is_self)
+            parent = self.images.get(ENROLLED | parent_pid)
+            self.images[note.image] = Process(pid=pid, comm=note.comm, exe=exe, parent=parent, is_self=note.is_self)
 
     def _fork(self, note: Note) -> None:
         tid, pid, _, _, flags, slot = note.args
-        if note.is_user_worker:
-            self.kernel_workers[tid] = note.comm
+        self._threads[pid] += 1
         if flags & CLONE_THREAD:
             self._live[tid] = (slot, note.image)
             return
-        parent = self._images.get(note.image)
+        parent = self.images.get(note.image)
         self._live[tid] = (slot, note.call)
-        self._images[note.call] = Process(
+        self.images[note.call] = Process(
             pid=pid,
             comm=note.comm,
             exe=parent.exe if parent else None,
@@ -111,12 +123,21 @@ class Scope:
         old_tid, slot = note.args[0], note.args[5]
         _, image = self._live.pop(old_tid, (0, 0))
         self._live[note.tid] = (slot, note.image)
-        before = self._images.get(image)
+        before = self.images.get(image)
         start = before or Process(pid=note.pid, comm=note.comm, started_by=self._label(note.tag))
-        self._images[note.image] = replace(start, comm=note.comm, exe=exe, argv=argv)
+        self.images[note.image] = replace(start, comm=note.comm, exe=exe, argv=argv)
 
     def _exit(self, note: Note) -> None:
-        self._live.pop(note.tid, None)
-        self.kernel_workers.pop(note.tid, None)
+        _, image = self._live.pop(note.tid, (0, note.image))
+        self._end_of_thread(note, image)
         if note.args[0] & 0x7F == SIGSYS:
             self.refused_by_seccomp.append((note.segment, note.pid))
+
+    def _end_of_thread(self, note: Note, image: int) -> None:
+        """Keep the end of the process, if this was its last thread."""
+        self._threads[note.pid] -= 1
+        if self._threads[note.pid] > 0:
+            return
+        del self._threads[note.pid]
+        own, group = note.args[:2]  # before Linux 5.19 the group's is set only by exit_group and deadly signals
+        self.ends.append(End(note, process_of(self.images, image, note.pid, note.comm), group or own))

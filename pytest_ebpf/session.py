@@ -16,13 +16,17 @@ from contextlib import contextmanager
 from typing import Any, overload
 
 from .decode import (
+    CALL_KIND,
     EVENT,
     EVENT_BYTES,
+    RING_KIND,
     Blob,
+    BlobKind,
     EventFlag,
     RawCall,
     decode_call,
     decode_note,
+    end_of_process,
     parse_blob,
     program_of,
     specs,
@@ -32,8 +36,9 @@ from .engines.base import Engine, Started
 from .engines.ring import HEADER_BYTES, Ring, RingStuck
 from .errors import EbpfError
 from .events import Gap, SyscallEvent
-from .scope import Scope, Segments
-from .syscalls import Table, table
+from .files import Files
+from .scope import Scope, Segments, process_of
+from .syscalls import RING, Table, is_opaque, table
 
 __all__ = ["Calls", "Session"]
 
@@ -43,28 +48,32 @@ BLOBS_BYTES = 32 << 20
 CALL_NUMBERS = 512
 SEGMENT_ROWS = 64
 TASK_SLOTS = 16384
-TASK_BYTES = 160
+TASK_BYTES = 168
 SPEC_BYTES = 8
-CONTROL_BYTES = 24
+CONTROL_BYTES = 48
 LOSS_BYTES = SEGMENT_ROWS * CALL_NUMBERS * 4
 # Fields of struct control, in words of four bytes.
-SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID = range(5)
+SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID, GENERATION = range(6)
+LOST_RINGS = 10
 # Fields of struct task.
 CALL_OFFSET = 16
-IDS_OFFSET = 144
-STATE_OFFSET = 152
-MUTED_OFFSET = 153
+IDS_OFFSET = 152
+STATE_OFFSET = 160
+MUTED_OFFSET = 161
 # Fields of struct event.
-KIND_OFFSET = 110
-FLAGS_OFFSET = 111
-UNREAD_OFFSET = 112
-LOST_OFFSET = 113
-NUMBER_OFFSET = 108
+KIND_OFFSET = 118
+FLAGS_OFFSET = 119
+UNREAD_OFFSET = 120
+LOST_OFFSET = 121
+NUMBER_OFFSET = 116
 RECORDED = 2
+AIO_OPERATIONS = frozenset(
+    f"IOCB_CMD_{name}" for name in ("FDSYNC", "FSYNC", "NOOP", "POLL", "PREAD", "PREADV", "PWRITE", "PWRITEV")
+)
+# Of struct task's `muted`.
+QUIETLY_MUTED, ENTIRELY_MUTED = 1, 2
 
 STRIDE = HEADER_BYTES + EVENT_BYTES
-CALL_KIND = 1
-URING_CALLS = frozenset({"io_uring_enter", "io_uring_setup"})
 
 
 class Session:
@@ -82,6 +91,7 @@ class Session:
         self._losses: dict[int, Counter[int]] = {}
         self._blocks: list[bytes] = []
         self._blobs: dict[int, list[Blob]] = {}
+        self._files = Files()
         self._broken: list[Gap] = []
         self._local = threading.local()
         self._lock = threading.RLock()
@@ -131,7 +141,14 @@ class Session:
 
     def _check_alive(self) -> None:
         """Prove that the programs still run, by a call that is not recorded on a muted thread; else leave a gap."""
-        call = self._own_slot() * TASK_BYTES + CALL_OFFSET
+        slot = self._own_slot()
+        if not slot:
+            self._break(
+                "the thread that asks is not followed: it began when too many tasks lived at one time",
+                "start fewer processes and threads at one time, or assert in another thread",
+            )
+            return
+        call = slot * TASK_BYTES + CALL_OFFSET
         before = bytes(self._tasks[call : call + 8])
         self.engine.poke()
         if bytes(self._tasks[call : call + 8]) == before:
@@ -222,26 +239,31 @@ class Session:
     def forget(self) -> None:
         """Drop what is recorded so far: no window needs it."""
         with self._lock:
+            self._control[GENERATION] += 1
             self._drain()
+            self._files = Files(before=self._files)
             self._blocks.clear()
-            self._blobs.clear()
+            self._blobs = {}  # a recording that somebody kept has the old one
             self._losses.clear()
             self._labels.clear()
             self.scope.forget()
 
     @contextmanager
-    def unobserved(self) -> Iterator[None]:
+    def unobserved(self, *, entirely: bool = False) -> Iterator[None]:
         """The plugin's own work on this thread: its memory and lock calls are not recorded, others are.
 
+        No call at all is recorded ``entirely``, as where a library is loaded; nothing of the user's may run then.
         The garbage collector waits, lest it runs the test's finalisers here.
         """
         if self.started is None:
             raise EbpfError(
-                "read the recording: it is not available here (a forked child can't ask: assert in the pytest process)"
+                "read the recording: the session is over (ask while pytest runs)"
+                if os.getpid() == _own_pid
+                else "read the recording: a forked child can't (assert in the pytest process)"
             )
         muted = self._own_slot() * TASK_BYTES + MUTED_OFFSET
         before = self._tasks[muted]
-        self._tasks[muted] = 1
+        self._tasks[muted] = ENTIRELY_MUTED if entirely else max(before, QUIETLY_MUTED)
         collecting = gc.isenabled()
         gc.disable()
         try:
@@ -281,7 +303,17 @@ class Session:
                 and self.scope.owns(whole, part, raw.segment, raw.tag, raw.pid)
             ]
             found.sort(key=_entry_ns)
-            return Calls(self._decode, [(raw, in_flight) for _, raw, in_flight in found])
+            return Calls(self, self._decoder(), [(raw, in_flight) for _, raw, in_flight in found])
+
+    def ends(self, whole: Segments, part: Segments) -> list[SyscallEvent]:
+        """The ends of processes in ``part`` of a window, each in place of a call."""
+        with self._lock, self.unobserved():
+            self._drain()
+            return [
+                end_of_process(end.note, end.process, end.status)
+                for end in self.scope.ends
+                if self.scope.owns(whole, part, end.note.segment, end.note.tag, end.note.pid)
+            ]
 
     def gaps(self, whole: Segments, part: Segments) -> tuple[Gap, ...]:
         """Why the recording of ``part`` of a window is not complete; empty if it is."""
@@ -295,44 +327,53 @@ class Session:
                 *self._undecoded(whole, part),
             )
 
-    def _decode(self, raw: RawCall, in_flight: bool = False) -> SyscallEvent:
-        process = self.scope.process(raw.image, raw.pid, raw.comm)
-        return decode_call(raw, self._blobs.get(raw.call, ()), process, self.table, in_flight=in_flight)
+    def _decoder(self) -> Decoder:
+        """Decodes what is recorded now; good also when a later test has begun."""
+        blobs, files, images, table = self._blobs, self._files, self.scope.images, self.table
+
+        def decode(raw: RawCall, in_flight: bool = False) -> SyscallEvent:
+            process = process_of(images, raw.image, raw.pid, raw.comm)
+            started = images.get(raw.call)
+            return decode_call(
+                raw, blobs.get(raw.call, ()), files, process, table, started=started, in_flight=in_flight
+            )
+
+        return decode
 
     def _numbers(self, names: frozenset[str]) -> frozenset[int]:
         return frozenset(number for number, call in self.table.items() if call.name in names)
 
     def _wanted(self, raw: RawCall, numbers: frozenset[int] | None) -> bool:
-        return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN)
+        return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value)
 
     def _select(self, whole: Segments, part: Segments, numbers: frozenset[int] | None) -> Iterator[RawCall]:
         for block in self._blocks:
-            columns = zip(_bytes_at(block, KIND_OFFSET), _numbers_of(block), strict=True)
             rows = [
                 index
-                for index, (kind, number) in enumerate(columns)
-                if kind == CALL_KIND and (numbers is None or number in numbers)
+                for index, (kind, number) in enumerate(
+                    zip(_bytes_at(block, KIND_OFFSET), _numbers_of(block), strict=True)
+                )
+                if (kind == CALL_KIND and (numbers is None or number in numbers))
+                or (kind == RING_KIND and (numbers is None or number + RING in numbers))
             ]
             for raw in self._rows(block, rows, whole, part):
                 if self._wanted(raw, numbers):
                     yield raw
 
     def _marked(self, whole: Segments, part: Segments) -> Iterator[RawCall]:
-        """The calls with a flag or an unread argument, and those that open another door."""
-        doors = self._numbers(URING_CALLS)
+        """The calls with a flag or an unread argument, and all ring operations."""
         for block in self._blocks:
             columns = zip(
                 _bytes_at(block, KIND_OFFSET),
                 _bytes_at(block, FLAGS_OFFSET),
                 _bytes_at(block, UNREAD_OFFSET),
                 _bytes_at(block, LOST_OFFSET),
-                _numbers_of(block),
                 strict=True,
             )
             rows = [
                 index
-                for index, (kind, flags, unread, lost, number) in enumerate(columns)
-                if kind == CALL_KIND and (flags or unread or lost or number in doors)
+                for index, (kind, flags, unread, lost) in enumerate(columns)
+                if kind == RING_KIND or (kind == CALL_KIND and (flags or unread or lost))
             ]
             yield from self._rows(block, rows, whole, part)
 
@@ -360,6 +401,9 @@ class Session:
             block = self._events.take_fixed(EVENT_BYTES)
             for data in self._blob_ring.take_each():
                 blob = parse_blob(data)
+                if blob.kind == BlobKind.FILE:
+                    self._files.learn(blob.call, blob.flags, blob.data)
+                    continue
                 self._blobs.setdefault(blob.call, []).append(blob)
         except RingStuck:
             self._break("a record stayed half-written", "run the test again: the host was too busy")
@@ -370,13 +414,15 @@ class Session:
         kinds = _bytes_at(block, KIND_OFFSET)
         if kinds.count(CALL_KIND) != len(kinds):
             for index, kind in enumerate(kinds):
-                if kind != CALL_KIND:
+                if kind not in (CALL_KIND, RING_KIND):
                     self._take_note(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
 
     def _take_note(self, fields: tuple[Any, ...]) -> None:
         note = decode_note(fields, self._control[SELF_PID])
         blobs = [blob for blob in self._blobs.get(note.call, ()) if blob.event_kind == note.kind]
-        exe, argv = program_of(blobs)
+        exe, argv = program_of(blobs, self._files)
+        if note.incomplete:
+            exe, argv = None, ()
         self.scope.take(note, exe, argv)
 
     # -- gaps ---------------------------------------------------------------------------------------------------
@@ -417,6 +463,13 @@ class Session:
                 "start fewer processes and threads at one time",
                 count=tasks,
             )
+        rings = self._control[LOST_RINGS]
+        if rings:
+            yield Gap(
+                f"{rings:,} operations on an io_uring found no room in the recorder's memory",
+                "look at the recording in the middle of the test, which makes room",
+                count=rings,
+            )
         if notes:
             yield Gap(
                 f"{notes:,} starts and ends of processes found no room in the recorder's memory",
@@ -425,19 +478,24 @@ class Session:
             )
 
     def _undecoded(self, whole: Segments, part: Segments) -> Iterator[Gap]:
+        decode = self._decoder()
         unread: Counter[tuple[str, str]] = Counter()
         foreign: Counter[tuple[int, int]] = Counter()
-        uring: set[int] = set()
+        opaque: Counter[str] = Counter()
+        unread_aio = 0
         for raw in self._marked(whole, part):
-            if raw.flags & EventFlag.FOREIGN:
+            if raw.flags & EventFlag.FOREIGN.value:
                 foreign[raw.pid, raw.nr] += 1
                 continue
             if raw.unread or raw.lost:
-                event = self._decode(raw)
+                event = decode(raw)
                 for what in event.unread & {"path", "address"}:
                     unread[event.name, what] += 1
-            if self.table.by_number(raw.nr).name in URING_CALLS:
-                uring.add(raw.pid)
+            name = self.table.by_number(raw.nr).name
+            if name == "io_submit" and raw.unread:
+                unread_aio += max(raw.ret, 0)
+            if raw.kind == RING_KIND and is_opaque(name):
+                opaque[name] += 1
         for (pid, number), count in foreign.items():
             yield Gap(
                 f"process {pid} made {count:,} calls numbered {number} through another ABI (int 0x80, 32-bit or x32 "
@@ -445,10 +503,18 @@ class Session:
                 "run a 64-bit program",
                 count=count,
             )
-        for pid in sorted(uring):
+        for name, count in opaque.items():
             yield Gap(
-                f"process {pid} uses io_uring, whose operations are not decoded",
+                f"{count:,} operations {name}, which the kernel doesn't show",
                 "switch io_uring off for the test: with libuv UV_USE_IO_URING=0, or sysctl kernel.io_uring_disabled=2",
+                count=count,
+            )
+        if unread_aio:
+            yield Gap(
+                f"not all of {unread_aio:,} operations of kernel aio could be read from their io_submit",
+                "submit at most 256 at a time",
+                calls=AIO_OPERATIONS,
+                count=unread_aio,
             )
         for (name, what), count in unread.items():
             yield Gap(
@@ -456,11 +522,6 @@ class Session:
                 "an assertion that doesn't ask for it can still be decided",
                 calls=frozenset(),
                 count=count,
-            )
-        for worker in self.scope.kernel_workers.values():
-            yield Gap(
-                f"the kernel thread {worker} works for a process of this test without system calls",
-                "close the io_uring before the test",
             )
         for segment, pid in self.scope.refused_by_seccomp:
             if segment in part:
@@ -473,9 +534,10 @@ class Session:
 class Calls(Sequence[SyscallEvent]):
     """Events that are decoded when they are looked at, each time anew."""
 
-    __slots__ = ("_decode", "_raws")
+    __slots__ = ("_decode", "_raws", "_session")
 
-    def __init__(self, decode: Callable[[RawCall, bool], SyscallEvent], raws: Sequence[tuple[RawCall, bool]]) -> None:
+    def __init__(self, session: Session, decode: Decoder, raws: Sequence[tuple[RawCall, bool]]) -> None:
+        self._session = session
         self._decode = decode
         self._raws = raws
 
@@ -488,15 +550,25 @@ class Calls(Sequence[SyscallEvent]):
     def __getitem__(self, index: slice) -> Calls: ...
     def __getitem__(self, index: int | slice) -> SyscallEvent | Calls:
         if isinstance(index, slice):
-            return Calls(self._decode, self._raws[index])
-        return self._decode(*self._raws[index])
+            return Calls(self._session, self._decode, self._raws[index])
+        return self._one(*self._raws[index])
 
     def __iter__(self) -> Iterator[SyscallEvent]:
-        return (self._decode(raw, in_flight) for raw, in_flight in self._raws)
+        return (self._one(raw, in_flight) for raw, in_flight in self._raws)
+
+    def _one(self, raw: RawCall, in_flight: bool) -> SyscallEvent:
+        if self._session.started is None:
+            return self._decode(raw, in_flight)
+        with self._session.unobserved():
+            return self._decode(raw, in_flight)
 
 
 def _entry_ns(found: tuple[int, RawCall, bool]) -> int:
     return found[0]
+
+
+Decoder = Callable[..., SyscallEvent]
+"""Takes a RawCall, and whether it is in flight."""
 
 
 def _bytes_at(block: bytes, offset: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 Everything is declared in the texts at the end of this file, in a notation made for reading and for grep:
 
-    openat(dfd:dirfd filename:path@dfd flags|open mode?flags&O_CREAT|O_TMPFILE) -> fd  %desc %file %open
+    openat(dfd:dirfd filename:path@dfd flags|open mode?flags&O_CREAT|__O_TMPFILE) -> fd  %desc %file %open
 
 ``name:kind``     an argument of that kind (see `KINDS`); a name that is a kind needs none: ``fd``, ``path``
 ``name|table``    flags, from a table of constants
@@ -36,6 +36,7 @@ from pytest_ebpf.errors import EbpfError, UnknownSyscall
 __all__ = [
     "CLASSES",
     "KINDS",
+    "RING",
     "Argument",
     "Syscall",
     "Table",
@@ -44,6 +45,8 @@ __all__ = [
     "flag_names",
     "flags_value",
     "has_flags",
+    "is_opaque",
+    "ring_model",
     "table",
 ]
 
@@ -102,6 +105,10 @@ _OWN_CONSTANTS = {
     "open_how": "open_how",
     "signal": "signal",
 }
+RING = 1 << 16
+"""Added to the opcode of an operation on an io_uring, to make a number of it beside those of the calls."""
+_AIO = 128
+"""Added to the opcode of kernel aio, likewise."""
 _LIBRARY_NAME = {"x86_64": "x86_64", "aarch64": "arm64"}
 
 
@@ -120,7 +127,7 @@ class Argument:
     length: str = ""
     """Name of the argument with the length in bytes or elements, or with a pointer to it."""
     when: str = ""
-    """The argument is there, or is this, only if: ``flags&O_CREAT|O_TMPFILE`` if flags has any of these."""
+    """The argument is there, or is this, only if: ``flags&O_CREAT|__O_TMPFILE`` if flags has any of these."""
     struct: str = ""
     """Of a pointer: the C type that it points to."""
 
@@ -210,7 +217,8 @@ class Table:
         import system_calls  # here and not above: only a session that records needs the numbers
 
         self.arch = arch
-        self._numbers: dict[str, int] = system_calls.syscalls().load_arch_table(_LIBRARY_NAME[arch])
+        calls: dict[str, int] = system_calls.syscalls().load_arch_table(_LIBRARY_NAME[arch])
+        self._numbers = calls | {name: RING | ring.opcode for name, ring in _rings().items()}
         self._by_number = {number: name for name, number in self._numbers.items()}
         self._parsed: dict[str, Syscall] = {}
         self.names = frozenset(self._numbers)
@@ -232,7 +240,9 @@ class Table:
     def by_number(self, nr: int) -> Syscall:
         """The call with that number; for an unknown one ``syscall_0x1f4`` with ``arg0`` to ``arg5``."""
         name = self._by_number.get(nr)
-        return _unknown_call(f"syscall_{nr:#x}") if name is None else self.by_name(name)
+        if name is None:
+            return _unknown_operation(nr - RING) if nr >= RING else _unknown_call(f"syscall_{nr:#x}")
+        return self.by_name(name)
 
     def by_name(self, name: str) -> Syscall:
         """The call of that exact name; KeyError if this architecture has none."""
@@ -296,6 +306,8 @@ class Table:
         return self.names & known
 
     def _parse(self, name: str) -> Syscall:
+        if name in _rings():
+            return self._parse_ring(name)
         heads = _heads()
         head = heads.get(f"{self.arch} {name}") or heads.get(name)
         if head is None:  # the library is newer than the table below
@@ -307,6 +319,14 @@ class Table:
             head.returns,
             (_siblings().get(name, frozenset()) - {name}) & self.names,
         )
+
+    def _parse_ring(self, name: str) -> Syscall:
+        ring = _rings()[name]
+        if not ring.like:
+            return Syscall(name, ())
+        like = self.by_name(ring.like)
+        siblings = (_siblings()[name] - {name}) & self.names
+        return Syscall(name, like.args[: ring.kept], like.classes, siblings=siblings)
 
 
 @functools.cache
@@ -450,6 +470,15 @@ class _Head(NamedTuple):
     classes: frozenset[str]
 
 
+class _Ring(NamedTuple):
+    """A line of the table of ring operations."""
+
+    opcode: int
+    like: str
+    kept: int
+    opaque: bool
+
+
 class _Variant(NamedTuple):
     """A line of the table of variants."""
 
@@ -485,9 +514,37 @@ def _heads() -> dict[str, _Head]:
 
 
 @functools.cache
+def _rings() -> dict[str, _Ring]:
+    """Every operation of an io_uring, by name."""
+    rings = {}
+    for line in _lines(_RINGS):
+        opcode, name, *rest = line.split()
+        like, kept = (rest[0], int(rest[1])) if len(rest) == 2 else ("", 0)
+        full = name if name.startswith("IOCB_") else f"IORING_OP_{name}"
+        rings[full] = _Ring(int(opcode), like, kept, rest == ["!"])
+    return rings
+
+
+def is_opaque(name: str) -> bool:
+    """Whether a name is that of a ring operation of which the kernel doesn't show what it does."""
+    ring = _rings().get(name)
+    return ring.opaque if ring is not None else name.startswith(("IORING_OP_", "IOCB_CMD_"))
+
+
+def ring_model(name: str) -> str:
+    """The call that a ring operation is like; "" for any other name, and for an operation that is like none.
+
+    >>> ring_model("IORING_OP_OPENAT")
+    'openat'
+    """
+    ring = _rings().get(name)
+    return ring.like if ring is not None else ""
+
+
+@functools.cache
 def _known() -> frozenset[str]:
     """The names of the calls of every architecture."""
-    return frozenset(name.split()[-1] for name in _heads())
+    return frozenset(name.split()[-1] for name in _heads()) | _rings().keys()
 
 
 @functools.cache
@@ -496,13 +553,22 @@ def _members() -> dict[str, frozenset[str]]:
     for name, head in _heads().items():
         for class_ in head.classes:
             members[class_].add(name.split()[-1])
+    for name, ring in _rings().items():
+        for class_ in _heads()[ring.like].classes if ring.like else ():
+            members[class_].add(name)
     return {class_: frozenset(names) for class_, names in members.items()}
 
 
 @functools.cache
 def _siblings() -> dict[str, frozenset[str]]:
-    groups = [frozenset(line.split()) for line in _lines(_SIBLINGS)]
-    return {name: group for group in groups for name in group}
+    groups = [set(line.split()) for line in _lines(_SIBLINGS)]
+    for name, ring in _rings().items():
+        if ring.like:
+            group = next((each for each in groups if ring.like in each), None)
+            if group is None:
+                groups.append(group := {ring.like})
+            group.add(name)
+    return {name: frozenset(group) for group in groups for name in group}
 
 
 @functools.cache
@@ -535,13 +601,18 @@ def _argument(text: str) -> Argument:
     return Argument(name, kind, constants or _OWN_CONSTANTS.get(kind, ""), base, length, when, struct)
 
 
+def _unknown_operation(opcode: int) -> Syscall:
+    name = f"IORING_OP_{opcode}" if opcode < _AIO else f"IOCB_CMD_{opcode - _AIO}"
+    return Syscall(name, ())
+
+
 @functools.cache
 def _unknown_call(name: str) -> Syscall:
     return Syscall(name, tuple(Argument(f"arg{position}", "word") for position in range(6)))
 
 
 def _holds(when: str, call: Syscall, values: Mapping[str, object], arch: str | None) -> bool | None:
-    """Whether a condition like ``flags&O_CREAT|O_TMPFILE`` holds; None where the value isn't known."""
+    """Whether a condition like ``flags&O_CREAT|__O_TMPFILE`` holds; None where the value isn't known."""
     name, wanted = re.split("[=&]", when, maxsplit=1)
     arg, value = call.argument(name), values.get(name)
     if arg is None or not isinstance(value, int):
@@ -672,8 +743,8 @@ def _hint(names: list[str]) -> str:
 
 _CALLS = """\
 # Opening and creating
-open(filename:path flags|open mode?flags&O_CREAT|O_TMPFILE) -> fd  %file %desc %open
-openat(dfd:dirfd filename:path@dfd flags|open mode?flags&O_CREAT|O_TMPFILE) -> fd  %file %desc %open
+open(filename:path flags|open mode?flags&O_CREAT|__O_TMPFILE) -> fd  %file %desc %open
+openat(dfd:dirfd filename:path@dfd flags|open mode?flags&O_CREAT|__O_TMPFILE) -> fd  %file %desc %open
 openat2(dfd:dirfd filename:path@dfd how:open_how[usize] usize:size) -> fd  %file %desc %open
 creat(pathname:path mode) -> fd  %file %desc %open
 open_by_handle_at(mountdirfd:dirfd handle*file_handle flags|open) -> fd  %desc %open
@@ -730,7 +801,7 @@ access(filename:path mode|access)  %file
 faccessat(dfd:dirfd filename:path@dfd mode|access)  %file %desc
 faccessat2(dfd:dirfd filename:path@dfd mode|access flags|at_access)  %file %desc
 chdir(filename:path)  %file
-fchdir(fd:dirfd)  %desc
+fchdir(fd)  %desc
 chroot(filename:path)  %file
 pivot_root(new_root:path put_old:path)  %file
 getcwd(buf:buffer_out[size] size) -> size  %file
@@ -1102,6 +1173,85 @@ iopl(level:uint)
 vhangup()
 """
 """Every call of every architecture, by subject."""
+
+_RINGS = """\
+# opcode, name, then the call that it is like and how many of that call's arguments are recorded.
+# Nothing behind the name: it touches no file, network or process. "!": the kernel doesn't show what it does.
+0 NOP
+1 READV preadv 1
+2 WRITEV pwritev 1
+3 FSYNC fsync 1
+4 READ_FIXED read 1
+5 WRITE_FIXED write 1
+6 POLL_ADD
+7 POLL_REMOVE
+8 SYNC_FILE_RANGE sync_file_range 1
+9 SENDMSG sendmsg 1
+10 RECVMSG recvmsg 1
+11 TIMEOUT
+12 TIMEOUT_REMOVE
+13 ACCEPT accept4 1
+14 ASYNC_CANCEL
+15 LINK_TIMEOUT
+16 CONNECT connect 2
+17 FALLOCATE fallocate 1
+18 OPENAT openat 4
+19 CLOSE close 1
+20 FILES_UPDATE
+21 STATX statx 2
+22 READ read 1
+23 WRITE write 1
+24 FADVISE
+25 MADVISE
+26 SEND sendto 1
+27 RECV recvfrom 1
+28 OPENAT2 openat 4
+29 EPOLL_CTL
+30 SPLICE sendfile 1
+31 PROVIDE_BUFFERS
+32 REMOVE_BUFFERS
+33 TEE sendfile 1
+34 SHUTDOWN shutdown 1
+35 RENAMEAT renameat2 4
+36 UNLINKAT unlinkat 3
+37 MKDIRAT mkdirat 2
+38 SYMLINKAT symlinkat 3
+39 LINKAT linkat 4
+40 MSG_RING
+41 FSETXATTR fsetxattr 1
+42 SETXATTR setxattr 1
+43 FGETXATTR fgetxattr 1
+44 GETXATTR getxattr 1
+45 SOCKET socket 0
+46 URING_CMD !
+47 SEND_ZC sendto 1
+48 SENDMSG_ZC sendmsg 1
+49 READ_MULTISHOT read 1
+50 WAITID waitid 0
+51 FUTEX_WAIT
+52 FUTEX_WAKE
+53 FUTEX_WAITV
+54 FIXED_FD_INSTALL
+55 FTRUNCATE ftruncate 1
+56 BIND bind 2
+57 LISTEN listen 1
+58 RECV_ZC recvfrom 1
+59 EPOLL_WAIT
+60 READV_FIXED preadv 1
+61 WRITEV_FIXED pwritev 1
+62 PIPE pipe2 0
+63 NOP128
+64 URING_CMD128 !
+# Kernel aio, numbered from 128: without the prefix of io_uring.
+128 IOCB_CMD_PREAD pread64 1
+129 IOCB_CMD_PWRITE pwrite64 1
+130 IOCB_CMD_FSYNC fsync 1
+131 IOCB_CMD_FDSYNC fdatasync 1
+133 IOCB_CMD_POLL
+134 IOCB_CMD_NOOP
+135 IOCB_CMD_PREADV preadv 1
+136 IOCB_CMD_PWRITEV pwritev 1
+"""
 
 _VARIANTS = """\
 fcntl cmd=F_DUPFD|F_DUPFD_CLOEXEC: arg:fd -> fd
@@ -1722,6 +1872,8 @@ IPV6_RECVRTHDR=56 IPV6_RTHDR=57 IPV6_RECVDSTOPTS=58 IPV6_DSTOPTS=59 IPV6_RECVPAT
 IPV6_DONTFRAG=62 IPV6_RECVTCLASS=66 IPV6_TCLASS=67 IPV6_AUTOFLOWLABEL=70 IPV6_ADDR_PREFERENCES=72
 IPV6_MINHOPCOUNT=73 IPV6_ORIGDSTADDR=74 IPV6_TRANSPARENT=75 IPV6_UNICAST_IF=76 IPV6_RECVFRAGSIZE=77
 IPV6_FREEBIND=78
+MCAST_JOIN_GROUP=42 MCAST_BLOCK_SOURCE=43 MCAST_UNBLOCK_SOURCE=44 MCAST_LEAVE_GROUP=45
+MCAST_JOIN_SOURCE_GROUP=46 MCAST_LEAVE_SOURCE_GROUP=47 MCAST_MSFILTER=48
 
 [so_packet enum]
 PACKET_ADD_MEMBERSHIP=1 PACKET_DROP_MEMBERSHIP=2 PACKET_RECV_OUTPUT=3 PACKET_RX_RING=5 PACKET_STATISTICS=6
@@ -1731,8 +1883,8 @@ PACKET_FANOUT=18
 
 [so_netlink enum]
 NETLINK_ADD_MEMBERSHIP=1 NETLINK_DROP_MEMBERSHIP=2 NETLINK_PKTINFO=3 NETLINK_BROADCAST_ERROR=4
-NETLINK_NO_ENOBUFS=5 NETLINK_LISTEN_ALL_NSID=8 NETLINK_LIST_MEMBERSHIPS=9 NETLINK_CAP_ACK=10
-NETLINK_EXT_ACK=11 NETLINK_GET_STRICT_CHK=12
+NETLINK_NO_ENOBUFS=5 NETLINK_RX_RING=6 NETLINK_TX_RING=7 NETLINK_LISTEN_ALL_NSID=8
+NETLINK_LIST_MEMBERSHIPS=9 NETLINK_CAP_ACK=10 NETLINK_EXT_ACK=11 NETLINK_GET_STRICT_CHK=12
 
 [clone flags u64]
 CLONE_VM=0x100 CLONE_FS=0x200 CLONE_FILES=0x400 CLONE_SIGHAND=0x800 CLONE_PIDFD=0x1000 CLONE_PTRACE=0x2000
@@ -1764,7 +1916,7 @@ CLONE_NEWTIME=0x80 CLONE_NEWNS=0x20000 CLONE_NEWCGROUP=0x2000000 CLONE_NEWUTS=0x
 CLONE_NEWIPC=0x8000000 CLONE_NEWUSER=0x10000000 CLONE_NEWPID=0x20000000 CLONE_NEWNET=0x40000000
 
 [wait flags]
-WNOHANG=1 WSTOPPED=2 WUNTRACED=2 WEXITED=4 WCONTINUED=8 WNOWAIT=0x1000000 __WALL=0x40000000
+WNOHANG=1 WEXITED=4 WSTOPPED=2 WUNTRACED=2 WCONTINUED=8 WNOWAIT=0x1000000 __WALL=0x40000000
 __WCLONE=0x80000000 __WNOTHREAD=0x20000000
 
 [idtype enum]
@@ -2013,6 +2165,29 @@ CLOCK_REALTIME_ALARM=8 CLOCK_BOOTTIME_ALARM=9 CLOCK_SGI_CYCLE=10 CLOCK_TAI=11
 [itimer enum]
 ITIMER_REAL=0 ITIMER_VIRTUAL=1 ITIMER_PROF=2
 
+[ethernet enum u32]
+ETH_P_LOOP=0x60 ETH_P_IP=0x800 ETH_P_ARP=0x806 ETH_P_RARP=0x8035 ETH_P_8021Q=0x8100 ETH_P_IPV6=0x86dd
+ETH_P_PPP_DISC=0x8863 ETH_P_PPP_SES=0x8864 ETH_P_PAE=0x888e ETH_P_LLDP=0x88cc ETH_P_802_3=1 ETH_P_ALL=3
+ETH_P_802_2=4 ETH_P_CAN=0xc
+
+[arp_hardware enum u32]
+ARPHRD_NETROM=0 ARPHRD_ETHER=1 ARPHRD_PPP=0x200 ARPHRD_TUNNEL=0x300 ARPHRD_TUNNEL6=0x301
+ARPHRD_LOOPBACK=0x304 ARPHRD_SIT=0x308 ARPHRD_IPGRE=0x30a ARPHRD_IEEE80211=0x321 ARPHRD_NETLINK=0x338
+ARPHRD_VOID=0xffff ARPHRD_NONE=0xfffe
+
+[packet_type enum]
+PACKET_HOST=0 PACKET_BROADCAST=1 PACKET_MULTICAST=2 PACKET_OTHERHOST=3 PACKET_OUTGOING=4
+PACKET_LOOPBACK=5 PACKET_USER=6 PACKET_KERNEL=7
+
+[vsock_cid enum u32]
+VMADDR_CID_ANY=0xffffffff VMADDR_CID_HYPERVISOR=0 VMADDR_CID_LOCAL=1 VMADDR_CID_HOST=2
+
+[vsock_port enum u32]
+VMADDR_PORT_ANY=0xffffffff
+
+[vsock flags]
+VMADDR_FLAG_TO_HOST=1
+
 [mount flags u64]
 MS_MGC_VAL=0xc0ed0000/0xffff0000 MS_RDONLY=1 MS_NOSUID=2 MS_NODEV=4 MS_NOEXEC=8 MS_SYNCHRONOUS=0x10
 MS_REMOUNT=0x20 MS_MANDLOCK=0x40 MS_DIRSYNC=0x80 MS_NOSYMFOLLOW=0x100 MS_NOATIME=0x400 MS_NODIRATIME=0x800
@@ -2048,7 +2223,7 @@ MOVE_MOUNT_T_AUTOMOUNTS=0x20 MOVE_MOUNT_T_EMPTY_PATH=0x40 MOVE_MOUNT_SET_GROUP=0
 MOVE_MOUNT_BENEATH=0x200
 
 [mount_setattr flags]
-AT_RECURSIVE=0x8000 AT_SYMLINK_NOFOLLOW=0x100 AT_NO_AUTOMOUNT=0x800 AT_EMPTY_PATH=0x1000
+AT_SYMLINK_NOFOLLOW=0x100 AT_NO_AUTOMOUNT=0x800 AT_EMPTY_PATH=0x1000 AT_RECURSIVE=0x8000
 
 [open_tree flags]
 OPEN_TREE_CLONE=1 OPEN_TREE_NAMESPACE=2 OPEN_TREE_CLOEXEC=0x80000 AT_SYMLINK_NOFOLLOW=0x100

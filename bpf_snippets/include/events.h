@@ -16,18 +16,21 @@
 
 enum event_kind {
 	EVENT_CALL = 1, /* a system call */
-	EVENT_TASK =
-		2, /* a task that was there when the recording began: args = tid, pid, ns tid, ns pid, parent pid, slot */
+	/* A task that was there when the recording began: args = tid, pid, ns tid, ns pid, parent pid, slot. */
+	EVENT_TASK = 2,
 	EVENT_FORK = 3, /* a new task: args = tid, pid, ns tid, ns pid, clone flags, slot; call = the parent's call */
 	EVENT_EXEC = 4, /* a new program: args = tid before; blobs = exe, argv */
-	EVENT_EXIT = 5, /* the end of a task: args = exit code, slot, group exit code, PF_ flags */
+	EVENT_EXIT = 5, /* the end of a task: args = exit code, group exit code; slot last */
+	/* An operation on an io_uring (nr = opcode) or of kernel aio (nr = 128 + opcode): args = its descriptor, or those
+	   of the call of the same name. */
+	EVENT_RING = 6,
 };
 
 enum event_flag {
-	EVENT_FOREIGN = 1,     /* made through another ABI (int 0x80, 32-bit, x32): the number is not ours */
-	EVENT_NO_ENTRY = 2,    /* seen at exit only: seccomp or ptrace refused it before entry; args as of exit */
-	EVENT_NO_RETURN = 4,   /* the task ended inside the call: ret and exit_ns mean nothing */
-	EVENT_USER_WORKER = 8, /* of FORK: a kernel worker (io_uring, vhost) acting for the process */
+	EVENT_FOREIGN = 1,   /* made through another ABI (int 0x80, 32-bit, x32): the number is not ours */
+	EVENT_NO_ENTRY = 2,  /* seen at exit only: seccomp or ptrace refused it before entry; args as of exit */
+	EVENT_NO_RETURN = 4, /* the task ended inside the call: ret and exit_ns mean nothing */
+	EVENT_CREATED = 8,   /* of a call that opened a file: the file was not there before */
 };
 
 struct event {
@@ -35,6 +38,7 @@ struct event {
 	u64 exit_ns;
 	u64 call;  /* unique: slot << 40 | sequence */
 	u64 image; /* unique program image: the call that forked or executed it */
+	u64 file;  /* identity of what the call's first descriptor stood for at entry, 0 = none */
 	s64 ret;
 	u64 args[CALL_ARGS];
 	u32 pid;     /* process, in the first PID namespace (the kernel's tgid) */
@@ -50,24 +54,49 @@ struct event {
 	u8 pad[6];
 	char comm[COMM_BYTES];
 };
-_Static_assert(sizeof(struct event) == 136, "decode.py mirrors this size");
+_Static_assert(sizeof(struct event) == 144, "decode.py mirrors this size");
 
 enum blob_kind {
 	BLOB_PATH = 1,    /* a string argument, without its NUL */
-	BLOB_BASE = 2,    /* directory that the path is relative to: components, leaf first, each with NUL */
-	BLOB_REAL = 3,    /* path of the file descriptor that the call returned: components */
+	BLOB_BASE = 2,    /* identity of the directory that a relative path starts from */
+	BLOB_FD = 3,      /* identity of what a descriptor stands for: of an argument, or of the result */
 	BLOB_ADDRESS = 4, /* a sockaddr */
-	BLOB_EXE = 5,     /* of EXEC, TASK: path of the program: components */
-	BLOB_ARGV = 6,    /* of EXEC: the arguments, each with NUL */
-	BLOB_WORD = 7,    /* eight bytes */
+	BLOB_EXE = 5,     /* of EXEC, TASK: identity of the program's file */
+	BLOB_ARGV = 6,    /* of EXEC and of the calls that execute: a piece of the arguments, each with NUL */
+	BLOB_STRUCT = 7,  /* the bytes of a struct */
+	BLOB_FILE = 8,  /* what an identity stands for; `call` is the identity: file_note, then components, leaf first,
+			     each with NUL, or socket_note */
+	BLOB_ROOT = 9,  /* identity of the root directory that an absolute path starts from, where it isn't pytest's */
+	BLOB_DATA = 10, /* the bytes of a DNS message */
 };
+
+#define RESULT_ARG 6 /* in `arg`: the descriptor that the call returned */
 
 enum blob_flag {
 	BLOB_CUT = 1,     /* longer than what is here */
 	BLOB_FAILED = 2,  /* not readable; no data */
 	BLOB_REREAD = 4,  /* not readable at entry, read at exit */
-	BLOB_DELETED = 8, /* components: the file has no name any more */
+	BLOB_DELETED = 8, /* of FILE: the file has no name any more */
+	BLOB_PSEUDO = 16, /* of FILE: a name of no tree, as "[eventpoll]" or "memfd:x" */
 };
+
+struct file_note {
+	u64 ino;
+	u64 magic; /* of the file system */
+	u32 dev;   /* as the kernel numbers it: major << 20 | minor */
+	u32 mode;
+};
+_Static_assert(sizeof(struct file_note) == 24, "files.py mirrors this size");
+
+struct socket_note {
+	u16 family, type, protocol, pad;
+	u16 local_port, peer_port; /* in the machine's order */
+	u32 pad2;
+	u64 peer_ino; /* of a unix socket */
+	u8 local[16], peer[16];
+	/* Of a unix socket, behind this: the sockaddr of each end with its length in two bytes before it. */
+};
+_Static_assert(sizeof(struct socket_note) == 56, "files.py mirrors this size");
 
 struct blob {
 	u64 call;
@@ -87,46 +116,78 @@ enum task_state {
 	TASK_RECORDED = 2,   /* inside a call that is recorded at its exit */
 };
 
+enum mute {
+	MUTE_NOTHING = 0,
+	MUTE_QUIET = 1, /* QUIET calls are not recorded */
+	MUTE_ALL = 2,   /* nothing is */
+};
+
 struct task {
 	struct event event; /* the current call, filled at entry */
 	u64 next_image;     /* set by exec: the image that the task has from the end of that call on */
 	u32 ns_tid;         /* ids as the task's own PID namespace counts them */
 	u32 ns_pid;
 	u8 state;
-	u8 muted; /* set by user space: the plugin is at work on this thread, its QUIET calls don't count */
+	u8 muted; /* set by user space while the plugin is at work on this thread: an enum mute */
 	u8 pad[6];
 };
-_Static_assert(sizeof(struct task) == 160, "recording.py mirrors this size");
+_Static_assert(sizeof(struct task) == 168, "session.py mirrors this size");
 
 /* Shared with user space, which stores `segment` to open and close a window. */
 struct control {
-	u32 segment;    /* current window segment, 0 = nothing is recorded */
-	u32 enrolled;   /* tasks enrolled by on_task_iterated so far */
-	u32 lost_tasks; /* tasks not followed, for lack of a slot */
-	u32 lost_notes; /* FORK, EXEC, EXIT events that found no room */
-	u32 self_pid;   /* the process that enrolled itself: pytest */
+	u32 segment;              /* current window segment, 0 = nothing is recorded */
+	u32 enrolled;             /* tasks enrolled by on_task_iterated so far */
+	u32 lost_tasks;           /* tasks not followed, for lack of a slot */
+	u32 lost_notes;           /* FORK, EXEC, EXIT events that found no room */
+	u32 self_pid;             /* the process that enrolled itself: pytest */
+	u32 generation;           /* of the identities that user space remembers; counted up to have them sent again */
+	u64 root;                 /* pytest's root directory: struct dentry * */
+	u64 root_mnt;             /* and its struct vfsmount * */
+	u32 lost_ring_operations; /* RING events that found no room */
 	u32 pad;
 };
 
 /* What to capture of a call's arguments; one row a system call number. */
 enum capture {
 	CAPTURE_NONE = 0,
-	CAPTURE_PATH = 1,    /* a path relative to cwd */
-	CAPTURE_PATH_AT = 2, /* a path relative to the descriptor in the argument before */
-	CAPTURE_ADDRESS = 3, /* a sockaddr, its length in the argument after */
-	CAPTURE_MESSAGE = 4, /* a struct msghdr, whose msg_name is a sockaddr */
-	CAPTURE_WORD = 5,    /* the first eight bytes of a struct: flags of open_how and clone_args */
+	CAPTURE_PATH = 1,          /* a path relative to cwd */
+	CAPTURE_PATH_AT = 2,       /* a path relative to the descriptor in the argument before */
+	CAPTURE_ADDRESS = 3,       /* a sockaddr, its length in the argument after */
+	CAPTURE_MESSAGE = 4,       /* a struct msghdr, whose msg_name is a sockaddr */
+	CAPTURE_STRUCT = 5,        /* a struct, its size in the argument after: open_how, clone_args */
+	CAPTURE_FD = 6,            /* the call's first descriptor */
+	CAPTURE_FD_MORE = 7,       /* another descriptor */
+	CAPTURE_MESSAGES = 8,      /* an array of struct mmsghdr, its length in the argument after */
+	CAPTURE_ARGV = 9,          /* an array of pointers to strings, the last one NULL */
+	CAPTURE_STRING = 10,       /* a string that is no path to follow */
+	CAPTURE_AT_EXIT = 16,      /* the kinds from here on are taken at exit, when the call succeeded */
+	CAPTURE_ADDRESS_OUT = 16,  /* a sockaddr that the kernel wrote, its length behind the argument after */
+	CAPTURE_MESSAGE_OUT = 17,  /* a struct msghdr that the kernel filled */
+	CAPTURE_FDS_OUT = 18,      /* two descriptors that the kernel wrote */
+	CAPTURE_MESSAGES_OUT = 19, /* an array of struct mmsghdr that the kernel filled, as many as it returned */
 };
 
 enum spec_flag {
-	SPEC_CAPTURES = 1,   /* some argument has a capture */
-	SPEC_RETURNS_FD = 2, /* take the path of the descriptor that the call returns */
-	SPEC_QUIET = 4,      /* memory and lock calls of the interpreter: not recorded on a muted thread */
+	SPEC_CAPTURES = 1,         /* some argument has a capture */
+	SPEC_RETURNS_FD = 2,       /* the result is a descriptor */
+	SPEC_QUIET = 4,            /* memory and lock calls of the interpreter: not recorded on a muted thread */
+	SPEC_CAPTURES_AT_EXIT = 8, /* some argument has a capture that is taken at exit */
+};
+
+/* Where a call that sends or receives has its data. */
+enum payload {
+	PAYLOAD_NONE = 0,
+	PAYLOAD_BUFFER = 1,    /* argument 1, and the result is the size */
+	PAYLOAD_BUFFER_TO = 2, /* likewise, with a sockaddr in argument 4 */
+	PAYLOAD_VECTOR = 3,    /* argument 1 is an iovec, argument 2 its length */
+	PAYLOAD_MESSAGE = 4,   /* argument 1 is a msghdr */
+	PAYLOAD_MESSAGES = 5,  /* argument 1 is an array of mmsghdr, the result their number */
+	PAYLOAD_IOCBS = 6,     /* argument 2 is an array of pointers to struct iocb, the result their number */
 };
 
 struct spec {
 	u8 capture[CALL_ARGS];
 	u8 flags;
-	u8 pad;
+	u8 payload;
 };
-_Static_assert(sizeof(struct spec) == 8, "recording.py mirrors this size");
+_Static_assert(sizeof(struct spec) == 8, "decode.py mirrors this size");

@@ -19,6 +19,7 @@ MAP_ARRAY(tasks, struct task, TASK_SLOTS, BPF_F_MMAPABLE);
 MAP_ARRAY(losses, struct lost_table, 1, BPF_F_MMAPABLE);
 MAP_ARRAY(slots, struct slot_quad, TID_LIMIT / 4, 0);
 MAP_KEYED(claims, BPF_MAP_TYPE_HASH, u32, u8, TASK_SLOTS, 0);
+MAP_KEYED(known, BPF_MAP_TYPE_LRU_HASH, u64, u32, 32768, 0);
 MAP_PERCPU(scratch, struct blob);
 
 INLINE struct control *control(void)

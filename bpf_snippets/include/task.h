@@ -1,7 +1,17 @@
 /* The fields of the kernel's task that the programs read. */
 #pragma once
-#include "paths.h"
+#include "sockets.h"
 
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+} PRESERVE;
+struct files_struct {
+	struct fdtable *fdt;
+} PRESERVE;
+struct fs_struct {
+	struct path pwd, root;
+} PRESERVE;
 struct upid {
 	int nr;
 } PRESERVE;
@@ -18,7 +28,6 @@ struct signal_struct {
 } PRESERVE;
 struct task_struct {
 	struct thread_info thread_info;
-	u32 flags;
 	struct mm_struct *mm;
 	int exit_code;
 	s32 pid;
@@ -31,9 +40,6 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 } PRESERVE;
-
-#define PF_IO_WORKER 0x00000010
-#define PF_USER_WORKER 0x00004000
 
 /* A task's id in its own PID namespace. */
 INLINE u32 ns_id(struct task_struct *task)
@@ -52,10 +58,10 @@ INLINE struct file *file_of(struct task_struct *task, s32 fd)
 {
 	struct files_struct *files = READ(task, files);
 	struct fdtable *fdt = READ(files, fdt);
+	struct file *file = 0;
 	if (fd < 0 || (u32)fd >= READ(fdt, max_fds))
 		return 0;
 	struct file **table = READ(fdt, fd);
-	struct file *file = 0;
 	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
 	return file;
 }

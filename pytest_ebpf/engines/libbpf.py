@@ -20,7 +20,7 @@ WARNING = 0
 """libbpf's level for errors and for the verifier's log."""
 OBJECTS = Path(__file__).parent.parent / "objects"
 BTF = Path("/sys/kernel/btf/vmlinux")
-SNIPPETS = ("syscalls", "process")
+SNIPPETS = ("syscalls", "process", "io_uring")
 ITERATIONS = 3
 """Iterators handed out: enrolment repeats until a pass finds nobody new."""
 

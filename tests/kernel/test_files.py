@@ -33,7 +33,8 @@ def test_23_files_opened(ebpf: Recording, tmp_path: Path) -> None:
     assert first.process.is_self
     assert first.duration_ns is not None
     assert first.duration_ns > 0
-    assert str(first) == (f'openat(AT_FDCWD, "{tmp_path}/file-0", O_WRONLY|O_CREAT|O_CLOEXEC, 0640) = {first.ret}')
+    name = f"{tmp_path}/file-0"
+    assert str(first) == f'openat(AT_FDCWD, "{name}", O_WRONLY|O_CREAT|O_CLOEXEC, 0640) = {first.ret}<{name}>'
 
 
 def test_a_failed_open_is_an_attempt(ebpf: Recording, tmp_path: Path) -> None:
@@ -194,3 +195,119 @@ def test_null_and_wild_paths(ebpf: Recording, libc: ctypes.CDLL) -> None:
         "openat(AT_FDCWD, NULL, O_RDONLY) = -1 EFAULT (Bad address)",
         "openat(AT_FDCWD, 0xdead0000, O_RDONLY) = -1 EFAULT (Bad address)",
     ]
+
+
+def test_chroot(ebpf: Recording, tmp_path: Path) -> None:
+    """An absolute path inside a chroot is known by its real place too."""
+    (tmp_path / "jail/etc").mkdir(parents=True)
+    (tmp_path / "jail/etc/passwd").write_text("x")
+    if (child := os.fork()) == 0:
+        os.chroot(tmp_path / "jail")
+        os.close(os.open("/etc/passwd", os.O_RDONLY))
+        os.access("/etc/shadow", os.R_OK)
+        os._exit(0)
+    os.waitpid(child, 0)
+    opened = ebpf.syscalls("openat", process="children").last
+    assert opened is not None
+    assert (opened.path, opened.abspath) == ("/etc/passwd", f"{tmp_path}/jail/etc/passwd")
+    ebpf.assert_syscall("%file", path=tmp_path / "jail/etc/shadow", errno="ENOENT", count=1)
+
+
+def test_bind_mount_and_mount_namespace(ebpf: Recording, tmp_path: Path, libc: ctypes.CDLL) -> None:
+    """The name of a file is the one by which its mount is reached."""
+    for name in ("data", "bound"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "data/file").write_text("x")
+    if (child := os.fork()) == 0:
+        private, bind = 1 << 18 | 1 << 14, 1 << 12
+        ok = libc.unshare(0x20000) == 0 and libc.mount(b"none", b"/", None, private, None) == 0
+        ok = ok and libc.mount(os.fsencode(tmp_path / "data"), os.fsencode(tmp_path / "bound"), None, bind, None) == 0
+        os.close(os.open(tmp_path / "bound/file", os.O_RDONLY))
+        os.chdir(tmp_path / "bound")
+        os.close(os.open("file", os.O_RDONLY))
+        os._exit(not ok)
+    assert os.waitpid(child, 0)[1] == 0
+    ebpf.assert_syscall("openat", path=tmp_path / "bound/file", process="children", count=2)
+    assert ebpf.complete, ebpf.gaps
+
+
+def test_descriptors_have_names(ebpf: Recording, tmp_path: Path) -> None:
+    """Calls on a descriptor carry the file as it was called then, also after a rename and of a deleted file."""
+    path = tmp_path / "before"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"1")
+    (tmp_path / "before").rename(tmp_path / "after")
+    os.write(fd, b"22")
+    (tmp_path / "after").unlink()
+    os.write(fd, b"333")
+    os.close(fd)
+    assert [event.realpath for event in ebpf.syscalls("write", fd=fd)] == [
+        f"{tmp_path}/before",
+        f"{tmp_path}/after",
+        f"{tmp_path}/after",
+    ]
+    last = ebpf.syscalls("write", fd=fd).last
+    assert last is not None
+    assert last.files["fd"].deleted
+    assert str(last) == f"write({fd}<{tmp_path}/after>(deleted), {last.args['buf']:#x}, 3) = 3"
+
+
+def test_descriptors_of_renamed_directories(ebpf: Recording, tmp_path: Path) -> None:
+    """A rename anywhere above a file gives its descriptors a new name, by whomever."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    fd = os.open(tmp_path / "a/b/file", os.O_WRONLY | os.O_CREAT)
+    for number in range(23):
+        os.write(fd, b"x")
+        with ebpf.paused():
+            (tmp_path / "a").rename(tmp_path / "c")
+            (tmp_path / "c").rename(tmp_path / "a" if number % 2 else tmp_path / "d")
+            (tmp_path / ("a" if number % 2 else "d")).rename(tmp_path / "a")
+            (tmp_path / "a").rename(tmp_path / f"dir-{number}")
+            (tmp_path / f"dir-{number}").rename(tmp_path / "a")
+    os.close(fd)
+    assert [event.realpath for event in ebpf.syscalls("write", fd=fd)] == [f"{tmp_path}/a/b/file"] * 23
+
+
+def test_kinds_of_descriptors(ebpf: Recording, tmp_path: Path) -> None:
+    """What has no path says what it is."""
+    import select
+    import tempfile
+
+    reader, writer = os.pipe()
+    memfd = os.memfd_create("notes")
+    event = os.eventfd(0)
+    poll = select.epoll()
+    with tempfile.TemporaryFile(dir=tmp_path) as unnamed:
+        for fd in (writer, memfd, event):
+            os.write(fd, bytes(8))
+        unnamed.write(b"x")
+        unnamed.flush()
+        poll.poll(0)
+        kinds = [str(each.files["fd"]) for each in ebpf.syscalls("write")]
+    poll.close()
+    for fd in (reader, writer, memfd, event):
+        os.close(fd)
+    assert kinds[0].startswith("pipe:[")
+    assert kinds[1:3] == ["memfd:notes", "anon_inode:[eventfd]"]
+    assert kinds[3].startswith(f"{tmp_path}/#")
+    assert kinds[3].endswith(" (deleted)")
+    assert [str(each.files["epfd"]) for each in ebpf.syscalls("epoll_wait")] == ["anon_inode:[eventpoll]"]
+
+
+def test_long_and_unreadable_arguments_of_programs(ebpf: Recording, libc: ctypes.CDLL) -> None:
+    """The arguments of a program are whole however long; of one that was not executed they are as it was asked for."""
+    import subprocess
+
+    long = ["x" * 100_000] * 19
+    subprocess.run(["/bin/true", *long, ""], check=True)
+    with pytest.raises(FileNotFoundError):
+        subprocess.run(["/nothing", "y" * 5000], check=True)
+    executed = ebpf.syscalls("execve", ok=True).first
+    assert executed is not None
+    assert executed.args["argv"] == ("/bin/true", *long, "")
+    assert ebpf.syscalls("exit_group", comm="true").where(exe="true").first is not None
+    refused = ebpf.syscalls("execve", path="/nothing").first
+    assert refused is not None
+    assert refused.args["argv"] == ("/nothing", "y" * 5000)
+    assert libc.execve(b"/nothing", None, None) == -1
+    assert ebpf.complete, ebpf.gaps

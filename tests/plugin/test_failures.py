@@ -40,7 +40,7 @@ def test_violation_shows_the_event(pytester: pytest.Pytester, run: Run) -> None:
     errors = [line for line in failure(result) if line.startswith("E ")]
     assert len(errors) == 2
     assert errors[0] == "E       AssertionError: assert_no_syscall('openat', path='/etc/*'): 1 call matched"
-    assert errors[1].endswith(f'python[{os.getpid()}]  openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 3')
+    assert errors[1].endswith(f'python[{os.getpid()}]  openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 3</etc/hosts>')
 
 
 @pytest.mark.parametrize("style", ["auto", "long", "short", "native", "line"])
@@ -231,10 +231,12 @@ def test_dead_programs_prove_nothing(pytester: pytest.Pytester, run: Run) -> Non
     [
         'fake.call("openat", ret=3, unread=0b10)',
         'fake.call("openat", ret=3, lost=0b10)',
-        'fake.call("io_uring_enter", 3)',
+        'fake.ring("IORING_OP_URING_CMD", 3)',
+        "fake.ring(100)",
+        'fake.lose("IORING_OP_OPENAT", 7919)',
         "fake.call('read', 3, flags=EventFlag.FOREIGN)",
     ],
-    ids=["unread", "lost", "io_uring", "foreign"],
+    ids=["unread", "lost", "opaque ring", "unknown ring", "lost ring", "foreign"],
 )
 def test_what_is_not_decoded_is_a_gap(pytester: pytest.Pytester, run: Run, call: str) -> None:
     """An unreadable path never means "no match", nor does a door that isn't watched."""
@@ -253,6 +255,64 @@ def test_what_is_not_decoded_is_a_gap(pytester: pytest.Pytester, run: Run, call:
         """
     )
     run().assert_outcomes(passed=1)
+
+
+def test_gap_names_the_ring_operation(pytester: pytest.Pytester, run: Run) -> None:
+    """Which door it was that isn't watched, and how to close it."""
+    pytester.makepyfile(
+        """
+        def test_opaque(ebpf, fake):
+            fake.ring("IORING_OP_URING_CMD", 3)
+            fake.ring("IORING_OP_URING_CMD", 3)
+            ebpf.assert_no_syscall("unlinkat")
+
+        def test_unknown(ebpf, fake):
+            fake.ring(100)
+            ebpf.assert_no_syscall("unlinkat")
+
+        def test_lost(ebpf, fake):
+            fake.lose("IORING_OP_READ", 7919)
+            ebpf.assert_no_syscall("unlinkat")
+        """
+    )
+    result = run()
+    result.assert_outcomes(failed=3)
+    text = " ".join(line.removeprefix("E").strip() for line in result.stdout.lines)
+    assert "gap: 2 operations IORING_OP_URING_CMD, which the kernel doesn't show" in text
+    assert "gap: 1 operations IORING_OP_100, which the kernel doesn't show" in text
+    assert "UV_USE_IO_URING=0" in text
+    assert "gap: 7,919 operations on an io_uring found no room in the recorder's memory" in text
+
+
+def test_ring_operations_are_decided(pytester: pytest.Pytester, run: Run) -> None:
+    """Those that are decoded are calls like others, and no gap; nor is making a ring."""
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_ebpf import InconclusiveRecording
+
+        def test_it(ebpf, fake):
+            fake.call("io_uring_enter", 3)
+            fake.ring("IORING_OP_NOP")
+            fake.ring("IORING_OP_UNLINKAT", path="/etc/hosts")
+            assert ebpf.complete
+            ebpf.assert_no_syscall("%file", path="/etc/passwd")
+            ebpf.assert_syscall("%file", path="/etc/hosts", count=1)
+            ebpf.assert_syscall("IORING_OP_UNLINKAT", count=1)
+            with pytest.raises(AssertionError, match="IORING_OP_UNLINKAT"):
+                ebpf.assert_no_syscall("%file", path="/etc/hosts")
+
+        def test_unread(ebpf, fake):
+            fake.ring("IORING_OP_READ", 3, file="/etc/hosts")
+            fake.ring("IORING_OP_OPENAT", unread=0b10)
+            ebpf.assert_no_syscall("%network")
+            assert not ebpf.complete
+            for path in ("/etc/passwd", "/etc/hosts"):
+                with pytest.raises(InconclusiveRecording):
+                    ebpf.assert_no_syscall("%open", path=path)
+        """
+    )
+    run().assert_outcomes(passed=2)
 
 
 def test_misspelt_call_is_no_pass(pytester: pytest.Pytester, run: Run) -> None:
@@ -303,8 +363,10 @@ def test_trace_section(pytester: pytest.Pytester, run: Run, args: list[str], goo
     result.assert_outcomes(passed=1, failed=2)
     lines = result.stdout.lines
     assert len([line for line in lines if "Captured kernel events" in line]) == good + bad
-    assert len([line for line in lines if line.endswith('openat(AT_FDCWD, "/etc/good", O_RDONLY) = 3')]) == good
-    assert len([line for line in lines if line.endswith('openat(AT_FDCWD, "/etc/bad", O_RDONLY) = 3')]) == bad
+    assert (
+        len([line for line in lines if line.endswith('openat(AT_FDCWD, "/etc/good", O_RDONLY) = 3</etc/good>')]) == good
+    )
+    assert len([line for line in lines if line.endswith('openat(AT_FDCWD, "/etc/bad", O_RDONLY) = 3</etc/bad>')]) == bad
 
 
 def test_trace_by_ini_key(pytester: pytest.Pytester, run: Run) -> None:

@@ -270,6 +270,43 @@ def test_thread_of_another_test_is_recorded(pytester: pytest.Pytester, run: Run)
     run().assert_outcomes(passed=2)
 
 
+def test_calls_on_a_descriptor_are_calls_on_its_file(pytester: pytest.Pytester, run: Run) -> None:
+    """Whoever opened it, and whenever; sockets are known by their other end."""
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_ebpf.events import Address
+
+        HOSTS = "/etc/hosts"
+
+        def test_one(ebpf, fake):
+            fake.call("read", 3, ret=5, file=HOSTS)
+            fake.call("openat", path="/etc/passwd", ret=4)
+            ebpf.assert_syscall("read", path="/etc/hosts", count=1)
+            ebpf.assert_syscall(path="/etc/hosts", count=1)
+            ebpf.assert_no_syscall(path="/etc/shadow")
+
+        def test_two(ebpf, fake):
+            fake.call("write", 3, ret=5, file=HOSTS)
+            fake.call("write", 4, ret=5, file=Address("AF_INET", "192.0.2.1", 80))
+            ebpf.assert_syscall("write", path="/etc/hosts", count=1)
+            ebpf.assert_syscall("write", address="192.0.2.1", count=1)
+            event = ebpf.syscalls("write", path="/etc/hosts").first
+            assert str(event) == "write(3</etc/hosts>, NULL, 0) = 5"
+            with pytest.raises(AssertionError):
+                ebpf.assert_no_syscall("write", path="/etc/*")
+
+        @pytest.mark.parametrize("again", range(5))
+        def test_many(ebpf, fake, again):
+            if again % 2:
+                return
+            fake.call("read", 3, file=HOSTS)
+            ebpf.assert_syscall("read", path="/etc/hosts", count=1)
+        """
+    )
+    run().assert_outcomes(passed=7)
+
+
 def test_call_in_flight_is_seen(pytester: pytest.Pytester, run: Run) -> None:
     """A call that has not returned is a call; when it returns it is still one."""
     pytester.makepyfile(

@@ -355,7 +355,7 @@ def test_inconclusive_travels() -> None:
 def test_documented_examples() -> None:
     """The examples in the docstrings run."""
     result = doctest.testmod(assertions, extraglobs={"recording": Recording(HOSTS)})
-    assert result.attempted == 4
+    assert result.attempted == 7
     assert result.failed == 0
 
 

@@ -20,7 +20,7 @@ MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(p
 LAYERS = [
     ["errors", "events", ""],
     ["syscalls"],
-    ["notation"],
+    ["notation", "files", "effects", "names"],
     ["match", "decode"],
     ["report"],
     ["assertions", "scope"],
@@ -81,7 +81,9 @@ def test_imports_point_one_way(module: str) -> None:
     assert above == []
 
 
-@pytest.mark.parametrize("module", ["events", "match", "errors", "notation", "syscalls", "decode", "scope", "report"])
+@pytest.mark.parametrize(
+    "module", ["events", "files", "match", "errors", "notation", "syscalls", "decode", "scope", "report"]
+)
 def test_the_pure_part(module: str) -> None:
     """It needs neither pytest nor ctypes, not even by way of another module."""
     program = f"import sys, pytest_ebpf.{module}; print(*{{'pytest', '_pytest', 'ctypes'}} & set(sys.modules))"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
+import struct
 from pathlib import Path
 
 import pytest
 
 import pytest_ebpf
-from pytest_ebpf import decode, session
+from pytest_ebpf import decode, files, session
 from pytest_ebpf.engines import libbpf
+from pytest_ebpf.syscalls import RING
 
 PACKAGE = Path(pytest_ebpf.__file__).parent
 # In a wheel the snippets are inside of the package, in the source tree beside it.
@@ -47,34 +49,65 @@ def number(text: str) -> int:
     return int(eval(text))  # of digits and operators alone
 
 
-def layout(struct: str) -> tuple[dict[str, int], int]:
+def layout(name: str) -> tuple[dict[str, int], int]:
     """Offset of each field and size of a struct, by the rules of the C ABI that both machines share."""
-    body = re.search(rf"struct {struct} \{{(.*?)\n\}};", EVENTS_H, re.DOTALL)
+    body = re.search(rf"struct {name} \{{(.*?)\n\}};", EVENTS_H, re.DOTALL)
     assert body is not None
     offsets: dict[str, int] = {}
     offset, alignment = 0, 1
     for type_, names in re.findall(r"^\s*((?:struct )?\w+) ([^;]+);", body[1], re.MULTILINE):
         if type_.startswith("struct "):
             inner, size = layout(type_.removeprefix("struct "))
-            offsets.update({f"{names}.{name}": offset + at for name, at in inner.items()})
+            offsets.update({f"{names}.{each}": offset + at for each, at in inner.items()})
             align = 8
         else:
             size = align = 1 if type_ == "char" else int(type_[1:]) // 8
-        for name in names.split(","):
-            length = re.search(r"\[(.*)\]", name)
+        for each in names.split(","):
+            length = re.search(r"\[(.*)\]", each)
             offset = -(-offset // align) * align
-            offsets[name.strip().partition("[")[0]] = offset
+            offsets[each.strip().partition("[")[0]] = offset
             offset += size * (number(length[1]) if length else 1)
         alignment = max(alignment, align)
     return offsets, -(-offset // alignment) * alignment
 
 
-@pytest.mark.parametrize("struct", ["event", "blob", "task", "spec"])
-def test_sizes_are_as_asserted(struct: str) -> None:
+@pytest.mark.parametrize("name", ["event", "blob", "task", "spec", "file_note", "socket_note"])
+def test_sizes_are_as_asserted(name: str) -> None:
     """This module counts like the compiler does."""
-    asserted = re.search(rf"_Static_assert\(sizeof\(struct {struct}\) == (\w+)", EVENTS_H)
+    asserted = re.search(rf"_Static_assert\(sizeof\(struct {name}\) == (\w+)", EVENTS_H)
     assert asserted is not None
-    assert layout(struct)[1] == number(asserted[1])
+    assert layout(name)[1] == number(asserted[1])
+
+
+def test_every_struct_is_known_here() -> None:
+    """A new one needs a mirror and a test of it."""
+    structs = {"event", "blob", "task", "control", "spec", "file_note", "socket_note"}
+    assert set(re.findall(r"^struct (\w+) \{", EVENTS_H, re.MULTILINE)) == structs
+    enums = {"event_kind", "event_flag", "blob_kind", "blob_flag", "task_state", "mute", "capture", "spec_flag"}
+    enums.add("payload")
+    assert set(re.findall(r"^enum (\w+) \{", EVENTS_H, re.MULTILINE)) == enums
+
+
+@pytest.mark.parametrize(
+    "name, mirror, padding",
+    [
+        ("file_note", files.FILE_NOTE, ()),
+        ("socket_note", files.SOCKET_NOTE, ()),
+        ("spec", decode.SPEC, ()),
+        ("blob", decode.BLOB_HEADER, ("data",)),
+        ("event", decode.EVENT, ("pad",)),
+    ],
+)
+def test_fields_in_order(name: str, mirror: struct.Struct, padding: tuple[str, ...]) -> None:
+    """Python unpacks every field, each from its place."""
+    offsets = {each: offset for each, offset in layout(name)[0].items() if each not in padding}
+    content = bytearray(mirror.size)
+    for value, offset in enumerate(offsets.values(), 1):
+        content[offset] = value
+    firsts = [value[0] if isinstance(value, bytes) else value for value in mirror.unpack(content)]
+    array = layout(name)[0].get("args" if name == "event" else "capture", -1)
+    assert [value for value in firsts if value] == list(range(1, len(offsets) + 1))
+    assert len(firsts) == len(offsets) + (decode.CALL_ARGS - 1 if array >= 0 else 0)
 
 
 def test_event() -> None:
@@ -93,13 +126,24 @@ def test_event() -> None:
     fields = decode.EVENT.unpack(content)
     raw = decode.RawCall(fields)
     names = {name: value for value, name in enumerate(offsets, 1)}
-    for name in ("entry_ns", "exit_ns", "call", "image", "ret", "pid", "tid", "segment", "tag", "nr", "flags"):
+    for name in names.keys() - {"args", "comm", "pad", "stack"}:
         assert getattr(raw, name) == names[name], name
-    assert (raw.unread, raw.lost, fields[17], fields[15]) == tuple(
-        names[name] for name in ("unread", "lost", "kind", "stack")
-    )
+    assert fields[16] == names["stack"]
+    note = decode.decode_note((*fields[:18], decode.NoteKind.EXEC, *fields[19:]), own_pid=0)
+    for name in ("call", "image", "pid", "tid", "segment", "tag"):
+        assert getattr(note, name) == names[name], name
+    assert note.timestamp_ns == names["entry_ns"]
+    assert (note.args, note.comm) == (raw.args, raw.comm)
     assert raw.args == (100, 101, 102, 103, 104, 105)
     assert raw.comm == "a-name-of-16-by."
+
+
+def test_number_of_a_ring_operation() -> None:
+    """Its opcode, told apart from the calls by the kind of event."""
+    content = bytearray(decode.EVENT_BYTES)
+    offsets = layout("event")[0]
+    content[offsets["nr"]], content[offsets["kind"]] = 18, decode.RING_KIND
+    assert decode.RawCall(decode.EVENT.unpack(content)).nr == RING + 18
 
 
 def test_result_is_signed() -> None:
@@ -128,6 +172,7 @@ def test_task() -> None:
     assert session.IDS_OFFSET % 8 == 0
     assert offsets["state"] == session.STATE_OFFSET
     assert offsets["muted"] == session.MUTED_OFFSET
+    assert enumerators("mute") == {"NOTHING": 0, "QUIET": session.QUIETLY_MUTED, "ALL": session.ENTIRELY_MUTED}
     assert enumerators("task_state")["RECORDED"] == session.RECORDED
 
 
@@ -135,10 +180,12 @@ def test_control() -> None:
     """The words of the control page."""
     offsets, size = layout("control")
     assert size == session.CONTROL_BYTES
-    names = {"SEGMENT": "segment", "ENROLLED": "enrolled", "LOST_TASKS": "lost_tasks", "LOST_NOTES": "lost_notes"}
-    names["SELF_PID"] = "self_pid"
-    for constant, name in names.items():
-        assert getattr(session, constant) * 4 == offsets[name]
+    names = ["segment", "enrolled", "lost_tasks", "lost_notes", "self_pid", "generation"]
+    constants = {name.upper(): name for name in names} | {"LOST_RINGS": "lost_ring_operations"}
+    for constant, name in constants.items():
+        assert getattr(session, constant) * 4 == offsets[name], name
+    # The rest is the programs' own.
+    assert offsets.keys() - constants.values() == {"root", "root_mnt", "pad"}
 
 
 def test_blob() -> None:
@@ -151,12 +198,12 @@ def test_blob() -> None:
 
 
 def test_spec() -> None:
-    """One row of the capture table: a capture for each argument, then the flags."""
+    """One row of the capture table: a capture for each argument, then the flags and the payload."""
     offsets, size = layout("spec")
     assert decode.SPEC.size == session.SPEC_BYTES == size
-    row = decode.SPEC.pack(1, 2, 3, 4, 5, 6, 7)
+    row = decode.SPEC.pack(1, 2, 3, 4, 5, 6, 7, 8)
     assert row[offsets["capture"] :][:6] == bytes([1, 2, 3, 4, 5, 6])
-    assert row[offsets["flags"]] == 7
+    assert (row[offsets["flags"]], row[offsets["payload"]]) == (7, 8)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +212,8 @@ def test_spec() -> None:
         ("event_flag", decode.EventFlag),
         ("blob_kind", decode.BlobKind),
         ("blob_flag", decode.BlobFlag),
-        ("capture", decode.Capture),
         ("spec_flag", decode.SpecFlag),
+        ("payload", decode.Payload),
     ],
 )
 def test_enum_is_mirrored(name: str, mirror: type[enum.IntEnum] | type[enum.IntFlag]) -> None:
@@ -174,10 +221,29 @@ def test_enum_is_mirrored(name: str, mirror: type[enum.IntEnum] | type[enum.IntF
     assert {member.name: member.value for member in mirror} == enumerators(name)
 
 
+def test_captures_are_mirrored() -> None:
+    """Each, and the first of those that are taken at exit."""
+    captures = enumerators("capture")
+    assert captures.pop("AT_EXIT") == decode.FIRST_AT_EXIT
+    assert {member.name: member.value for member in decode.Capture} == captures
+
+
+def test_flags_of_files_are_those_of_their_blobs() -> None:
+    """What a note says of a name."""
+    flags = enumerators("blob_flag")
+    assert {name: getattr(files, name) for name in ("CUT", "FAILED", "DELETED", "PSEUDO")}.items() <= flags.items()
+
+
+def test_place_of_the_result() -> None:
+    """Behind the arguments."""
+    assert DEFINES["RESULT_ARG"] == decode.RESULT_ARG == DEFINES["CALL_ARGS"]
+
+
 def test_kinds_of_events_are_mirrored() -> None:
-    """A call, and the notes."""
+    """A call, an operation on a ring, and the notes."""
     kinds = enumerators("event_kind")
-    assert kinds.pop("CALL") == decode.CALL_KIND == session.CALL_KIND
+    assert kinds.pop("CALL") == decode.CALL_KIND
+    assert kinds.pop("RING") == decode.RING_KIND
     assert {kind.name: kind.value for kind in decode.NoteKind} == kinds
 
 

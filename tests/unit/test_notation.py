@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 
 from pytest_ebpf import notation
-from pytest_ebpf.events import Address
+from pytest_ebpf.events import Address, Descriptor, File, Socket
 from pytest_ebpf.notation import argument, escape, quoted, result
 from pytest_ebpf.syscalls import Argument, table
 
@@ -167,13 +167,66 @@ def test_argument(kind: str, value: object, shown: str) -> None:
         (Address("AF_UNIX", path="@abs\0tract"), r'{sa_family=AF_UNIX, sun_path=@"abs\0tract"}'),
         (Address("AF_UNIX", path="/a\nb"), r'{sa_family=AF_UNIX, sun_path="/a\nb"}'),
         (Address("AF_UNIX"), "{sa_family=AF_UNIX}"),
-        (Address("AF_NETLINK", port=7), "{sa_family=AF_NETLINK, nl_pid=7}"),
+        (Address("AF_NETLINK", port=7), "{sa_family=AF_NETLINK, nl_pid=7, nl_groups=00000000}"),
+        (Address("AF_250", members=(("sa_data", b"\x1b"),)), r'{sa_family=0xfa, sa_data="\33"}'),
         (Address("AF_UNSPEC"), "{sa_family=AF_UNSPEC}"),
     ],
 )
 def test_address(address: Address, shown: str) -> None:
     """A socket address as the struct that the program filled."""
     assert argument(Argument("uservaddr", "sockaddr", length="addrlen"), address) == shown
+
+
+def connected(family: str, kind: str, protocol: int = 0, **ends: Address) -> File:
+    """A socket's file."""
+    return File("socket", inode=42, socket=Socket(family, kind, protocol, **ends, peer_inode=7 * ("peer" in ends)))
+
+
+HERE, THERE = Address("AF_INET", "127.0.0.1", 4000), Address("AF_INET", "192.0.2.7", 80)
+
+
+@pytest.mark.parametrize(
+    "file, shown",
+    [
+        (File("file", path="/tmp/x"), "3</tmp/x>"),
+        (File("file", path="/tmp/x", deleted=True), "3</tmp/x>(deleted)"),
+        (File("file", path='/a>b"\n\x1b'), r"3</a\76b\"\n\33>"),
+        (File("memfd", name="x"), "3</memfd:x>(deleted)"),
+        (File("memfd", name="\x1b>"), r"3</memfd:\33\76>(deleted)"),
+        (File("anonymous", name="[eventpoll]"), "3<anon_inode:[eventpoll]>"),
+        (File("pipe", inode=42), "3<pipe:[42]>"),
+        (connected("AF_INET", "SOCK_STREAM", 6, local=HERE, peer=THERE), "3<TCP:[127.0.0.1:4000->192.0.2.7:80]>"),
+        (connected("AF_INET", "SOCK_DGRAM", 17, local=HERE), "3<UDP:[127.0.0.1:4000]>"),
+        (connected("AF_INET", "SOCK_DGRAM", 17, local=Address("AF_INET", "0.0.0.0", 0)), "3<UDP:[42]>"),
+        (connected("AF_INET", "SOCK_DGRAM", 1), "3<PING:[42]>"),
+        (connected("AF_INET6", "SOCK_STREAM", local=Address("AF_INET6", "::1", 80)), "3<TCPv6:[[::1]:80]>"),
+        (connected("AF_UNIX", "SOCK_STREAM"), "3<UNIX-STREAM:[42]>"),
+        (connected("AF_UNIX", "SOCK_DGRAM", local=Address("AF_UNIX", path="/s>"), peer=Address("AF_UNIX")), None),
+        (connected("AF_NETLINK", "SOCK_RAW"), "3<NETLINK:[42]>"),
+        (connected("AF_PACKET", "SOCK_RAW"), "3<socket:[42]>"),
+    ],
+)
+def test_descriptor(file: File, shown: str | None) -> None:
+    """A descriptor with what it stands for, in which no character can end it or move a cursor."""
+    shown = shown or r'3<UNIX-DGRAM:[42->7,"/s\76"]>'
+    assert argument(Argument("fd", "fd"), Descriptor(3, file)) == shown
+    assert result(X86.by_name("dup"), Descriptor(3, file)) == shown
+
+
+def test_descriptor_in_a_call() -> None:
+    """As an argument and as a result, also where it is a directory's."""
+    values = {"oldfd": Descriptor(3, File("pipe", inode=5)), "newfd": 4, "flags": 0}
+    shown = notation.call(X86.by_name("dup3"), values, Descriptor(4, File("pipe", inode=5)), "x86_64")
+    assert shown == "dup3(3<pipe:[5]>, 4, 0) = 4<pipe:[5]>"
+
+
+def test_ring_operation() -> None:
+    """As the call that it is like, with the arguments that are recorded and no result."""
+    values = {"dfd": -100, "filename": "x", "flags": 0o101, "mode": 0o644}
+    shown = notation.call(X86.by_name("IORING_OP_OPENAT"), values, None, "x86_64")
+    assert shown == 'IORING_OP_OPENAT(AT_FDCWD, "x", O_WRONLY|O_CREAT, 0644) = ?'
+    values = {"fd": Descriptor(3, File("file", path="/x"))}
+    assert notation.call(X86.by_name("IORING_OP_READ"), values, None, "x86_64") == "IORING_OP_READ(3</x>) = ?"
 
 
 def test_address_in_a_message() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ebpf.decode import Note, NoteKind
-from pytest_ebpf.scope import CLONE_THREAD, ENROLLED, Scope, Segments
+from pytest_ebpf.scope import CLONE_THREAD, ENROLLED, Scope, Segments, process_of
 
 SELF = 100
 LABELS = {3: "test_a (call)", 5: "test_b (call)"}
@@ -22,7 +22,6 @@ def note(
     comm: str = "python",
     segment: int = 3,
     tag: int = 0,
-    user_worker: bool = False,
 ) -> Note:
     """A note as decode makes it."""
     return Note(
@@ -37,7 +36,6 @@ def note(
         tag=tag,
         comm=comm,
         is_self=pid == SELF,
-        is_user_worker=user_worker,
     )
 
 
@@ -64,16 +62,13 @@ class Kernel:
         *,
         flags: int = 0,
         tag: int = 3,
-        worker: bool = False,
         comm: str = "python",
     ) -> int:
         """A new task; its image."""
         self.slot += 1
         self.call += 1
         args = (tid, parent if flags & CLONE_THREAD else tid, tid, tid, flags, self.slot)
-        forked = note(
-            NoteKind.FORK, parent, args, pid=parent, call=self.call, image=image, tag=tag, user_worker=worker, comm=comm
-        )
+        forked = note(NoteKind.FORK, parent, args, pid=parent, call=self.call, image=image, tag=tag, comm=comm)
         self.scope.take(forked, None, ())
         return image if flags & CLONE_THREAD else self.call
 
@@ -86,9 +81,9 @@ class Kernel:
         self.scope.take(executed, exe, argv)
         return self.call
 
-    def exit(self, tid: int, pid: int | None = None, status: int = 0, segment: int = 3) -> None:
-        """The end of a task."""
-        self.scope.take(note(NoteKind.EXIT, tid, (status,), pid=pid or tid, segment=segment), None, ())
+    def exit(self, tid: int, pid: int | None = None, status: int = 0, segment: int = 3, group: int = 0) -> None:
+        """The end of a task; ``group`` is the status of its process, if that ends by exit_group or a signal."""
+        self.scope.take(note(NoteKind.EXIT, tid, (status, group), pid=pid or tid, segment=segment), None, ())
 
 
 @pytest.fixture
@@ -104,7 +99,7 @@ OWN_IMAGE = ENROLLED | SELF
 
 def test_own_process(kernel: Kernel) -> None:
     """The pytest process is there from the start, and nobody's test started it."""
-    process = kernel.scope.process(OWN_IMAGE, SELF, "python")
+    process = process_of(kernel.scope.images, OWN_IMAGE, SELF, "python")
     assert (process.pid, process.exe, process.is_self, process.started_by) == (SELF, "/usr/bin/python3", True, None)
     assert list(process.chain()) == [process]
     assert kernel.scope.own_pid == SELF
@@ -113,7 +108,7 @@ def test_own_process(kernel: Kernel) -> None:
 def test_processes_that_were_there(kernel: Kernel) -> None:
     """A child from before the recorder has its parent, and is not the pytest process."""
     kernel.enrol(200, SELF, exe="/bin/cat")
-    process = kernel.scope.process(ENROLLED | 200, 200, "cat")
+    process = process_of(kernel.scope.images, ENROLLED | 200, 200, "cat")
     assert process.exe == "/bin/cat"
     assert not process.is_self
     assert [each.pid for each in process.chain()] == [200, SELF]
@@ -122,10 +117,10 @@ def test_processes_that_were_there(kernel: Kernel) -> None:
 def test_forked_process(kernel: Kernel) -> None:
     """It runs its parent's program, and knows the test that started it."""
     image = kernel.fork(200, SELF, OWN_IMAGE)
-    process = kernel.scope.process(image, 200, "python")
+    process = process_of(kernel.scope.images, image, 200, "python")
     assert (process.pid, process.exe, process.is_self) == (200, "/usr/bin/python3", False)
     assert process.started_by == "test_a (call)"
-    assert process.parent == kernel.scope.process(OWN_IMAGE, SELF, "python")
+    assert process.parent == process_of(kernel.scope.images, OWN_IMAGE, SELF, "python")
 
 
 def test_chain_of_a_grandchild(kernel: Kernel) -> None:
@@ -134,7 +129,7 @@ def test_chain_of_a_grandchild(kernel: Kernel) -> None:
     shell = kernel.exec(200, "/bin/sh", ("sh", "-c", "git status"))
     kernel.fork(201, 200, shell)
     git = kernel.exec(201, "/usr/bin/git", ("git", "status"))
-    process = kernel.scope.process(git, 201, "git")
+    process = process_of(kernel.scope.images, git, 201, "git")
     assert [(each.comm, each.exe) for each in process.chain()] == [
         ("git", "/usr/bin/git"),
         ("sh", "/bin/sh"),
@@ -148,8 +143,8 @@ def test_images_of_one_process(kernel: Kernel) -> None:
     """What it did before its exec, it did as the program of that time."""
     before = kernel.fork(200, SELF, OWN_IMAGE)
     after = kernel.exec(200, "/bin/true", ("true",))
-    assert kernel.scope.process(before, 200, "python").exe == "/usr/bin/python3"
-    assert kernel.scope.process(after, 200, "true").exe == "/bin/true"
+    assert process_of(kernel.scope.images, before, 200, "python").exe == "/usr/bin/python3"
+    assert process_of(kernel.scope.images, after, 200, "true").exe == "/bin/true"
 
 
 def test_exec_twice(kernel: Kernel) -> None:
@@ -157,7 +152,7 @@ def test_exec_twice(kernel: Kernel) -> None:
     kernel.fork(200, SELF, OWN_IMAGE)
     kernel.exec(200, "/usr/bin/env")
     image = kernel.exec(200, "/usr/bin/git")
-    assert [each.pid for each in kernel.scope.process(image, 200, "git").chain()] == [200, SELF]
+    assert [each.pid for each in process_of(kernel.scope.images, image, 200, "git").chain()] == [200, SELF]
 
 
 def test_thread_that_execs(kernel: Kernel) -> None:
@@ -166,7 +161,7 @@ def test_thread_that_execs(kernel: Kernel) -> None:
     kernel.fork(201, 200, image, flags=CLONE_THREAD)
     kernel.exit(200)
     executed = kernel.exec(200, "/bin/true", old_tid=201)
-    process = kernel.scope.process(executed, 200, "true")
+    process = process_of(kernel.scope.images, executed, 200, "true")
     assert [each.pid for each in process.chain()] == [200, SELF]
     assert len(kernel.scope.slots) == 2
     kernel.exit(200)
@@ -176,20 +171,20 @@ def test_thread_that_execs(kernel: Kernel) -> None:
 def test_exec_of_a_process_that_was_not_seen(kernel: Kernel) -> None:
     """Its fork was lost: the program is known all the same."""
     image = kernel.exec(300, "/bin/true", ("true",))
-    process = kernel.scope.process(image, 300, "true")
+    process = process_of(kernel.scope.images, image, 300, "true")
     assert (process.exe, process.argv, process.parent) == ("/bin/true", ("true",), None)
 
 
 def test_process_that_was_not_seen(kernel: Kernel) -> None:
     """An event still says what it knows."""
-    process = kernel.scope.process(4711, 300, "ghost")
+    process = process_of(kernel.scope.images, 4711, 300, "ghost")
     assert (process.pid, process.comm, process.exe, process.is_self) == (300, "ghost", None, False)
 
 
 def test_thread_shares_the_image(kernel: Kernel) -> None:
     """A thread of the pytest process is the pytest process."""
     image = kernel.fork(101, SELF, OWN_IMAGE, flags=CLONE_THREAD)
-    assert kernel.scope.process(image, SELF, "python").is_self
+    assert process_of(kernel.scope.images, image, SELF, "python").is_self
     assert len(kernel.scope.slots) == 2
 
 
@@ -211,10 +206,10 @@ def test_forget_keeps_the_living(kernel: Kernel) -> None:
     daemon = kernel.fork(201, 200, shell, comm="sh")
     kernel.exit(200)
     kernel.scope.forget()
-    assert kernel.scope.process(shell, 200, "sh").exe is None
-    process = kernel.scope.process(daemon, 201, "sh")
+    assert process_of(kernel.scope.images, shell, 200, "sh").exe is None
+    process = process_of(kernel.scope.images, daemon, 201, "sh")
     assert [each.comm for each in process.chain()] == ["sh", "sh", "python"]
-    assert kernel.scope.process(OWN_IMAGE, SELF, "python").is_self
+    assert process_of(kernel.scope.images, OWN_IMAGE, SELF, "python").is_self
 
 
 def test_id_used_again(kernel: Kernel) -> None:
@@ -223,16 +218,8 @@ def test_id_used_again(kernel: Kernel) -> None:
     kernel.exec(200, "/bin/true")
     kernel.exit(200)
     second = kernel.fork(200, SELF, OWN_IMAGE)
-    assert kernel.scope.process(second, 200, "python").exe == "/usr/bin/python3"
+    assert process_of(kernel.scope.images, second, 200, "python").exe == "/usr/bin/python3"
     assert first != second
-
-
-def test_kernel_worker(kernel: Kernel) -> None:
-    """A kernel thread that works for a process is known while it lives."""
-    kernel.fork(300, SELF, OWN_IMAGE, flags=CLONE_THREAD, worker=True)
-    assert list(kernel.scope.kernel_workers) == [300]
-    kernel.exit(300, SELF)
-    assert not kernel.scope.kernel_workers
 
 
 @pytest.mark.parametrize("status, killed", [(31, True), (31 | 0x80, True), (9, False), (31 << 8, False), (0, False)])
@@ -243,6 +230,84 @@ def test_killed_by_seccomp(kernel: Kernel, status: int, killed: bool) -> None:
     assert kernel.scope.refused_by_seccomp == ([(5, 200)] if killed else [])
     kernel.scope.forget()
     assert kernel.scope.refused_by_seccomp == []
+
+
+def ends(kernel: Kernel) -> list[tuple[int, int, str | None]]:
+    """The processes that ended: pid, status and program."""
+    return [(end.process.pid, end.status, end.process.exe) for end in kernel.scope.ends]
+
+
+def test_end_of_a_process(kernel: Kernel) -> None:
+    """With the program that it was then; forgotten with the test."""
+    kernel.fork(200, SELF, OWN_IMAGE)
+    kernel.exec(200, "/bin/true")
+    assert ends(kernel) == []
+    kernel.exit(200, status=3 << 8, group=3 << 8)
+    assert ends(kernel) == [(200, 3 << 8, "/bin/true")]
+    (end,) = kernel.scope.ends
+    assert (end.note.tid, end.process.comm, end.process.started_by) == (200, "true", "test_a (call)")
+    kernel.scope.forget()
+    assert ends(kernel) == []
+
+
+def test_process_ends_with_its_last_thread(kernel: Kernel) -> None:
+    """Whichever that is; a thread's end is none of a process."""
+    image = kernel.fork(200, SELF, OWN_IMAGE)
+    kernel.fork(201, 200, image, flags=CLONE_THREAD)
+    kernel.fork(202, 200, image, flags=CLONE_THREAD)
+    kernel.exit(201, 200)
+    kernel.exit(200)
+    assert ends(kernel) == []
+    kernel.exit(202, 200, status=1 << 8, group=9)
+    assert ends(kernel) == [(200, 9, "/usr/bin/python3")]
+    assert kernel.scope.ends[0].note.tid == 202
+
+
+def test_end_after_a_thread_executed(kernel: Kernel) -> None:
+    """The thread took over the leader's place: one task is left, and the program is the new one."""
+    image = kernel.fork(200, SELF, OWN_IMAGE)
+    kernel.fork(201, 200, image, flags=CLONE_THREAD)
+    kernel.exit(200, status=9)
+    kernel.exec(200, "/bin/true", old_tid=201)
+    kernel.exit(200, status=5 << 8)
+    assert ends(kernel) == [(200, 5 << 8, "/bin/true")]
+
+
+def test_ends_of_processes_that_were_there(kernel: Kernel) -> None:
+    """Those from before the recorder end too, with all their threads."""
+    kernel.enrol(200, SELF, exe="/bin/cat")
+    kernel.enrol(200, SELF, tid=201)
+    kernel.exit(201, 200)
+    assert ends(kernel) == []
+    kernel.exit(200)
+    assert ends(kernel) == [(200, 0, "/bin/cat")]
+
+
+def test_end_of_a_process_that_was_not_seen(kernel: Kernel) -> None:
+    """Its fork was lost: its end is known all the same."""
+    kernel.exit(300, status=9)
+    assert ends(kernel) == [(300, 9, None)]
+
+
+def test_id_used_again_ends_again(kernel: Kernel) -> None:
+    """Each process once."""
+    for status in (1 << 8, 2 << 8):
+        kernel.fork(200, SELF, OWN_IMAGE)
+        kernel.exit(200, status=status, group=status)
+    assert [status for _, status, _ in ends(kernel)] == [1 << 8, 2 << 8]
+
+
+def test_process_that_a_call_began(kernel: Kernel) -> None:
+    """By the number of the call: the child of a fork, the new program of an exec, nothing of a thread."""
+    child = kernel.fork(200, SELF, OWN_IMAGE)
+    started = kernel.scope.images.get(child)
+    assert started is not None
+    assert (started.pid, started.exe) == (200, "/usr/bin/python3")
+    program = kernel.scope.images.get(kernel.exec(200, "/bin/true"))
+    assert program is not None
+    assert (program.pid, program.exe) == (200, "/bin/true")
+    kernel.fork(201, 200, child, flags=CLONE_THREAD)
+    assert kernel.scope.images.get(kernel.call) is None
 
 
 def test_segments() -> None:

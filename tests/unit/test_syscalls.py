@@ -26,6 +26,7 @@ from pytest_ebpf.errors import EbpfError, UnknownSyscall
 from pytest_ebpf.syscalls import (
     CLASSES,
     KINDS,
+    RING,
     Argument,
     Syscall,
     errno_name,
@@ -33,16 +34,24 @@ from pytest_ebpf.syscalls import (
     flag_names,
     flags_value,
     has_flags,
+    is_opaque,
+    ring_model,
     table,
 )
 
 ARCHES = {"x86_64": "x86_64", "aarch64": "arm64"}
 X86, ARM = table("x86_64"), table("aarch64")
+RING_OPENS = {"IORING_OP_OPENAT", "IORING_OP_OPENAT2"}
 
 
 def calls() -> list[tuple[str, Syscall]]:
     """Every call of every architecture."""
-    return [(arch, call) for arch in ARCHES for _, call in table(arch).items()]
+    return [(arch, call) for arch in ARCHES for number, call in table(arch).items() if number < RING]
+
+
+def operations() -> list[Syscall]:
+    """Every operation on an io_uring, and of aio."""
+    return [call for number, call in X86.items() if number >= RING]
 
 
 # The table
@@ -52,10 +61,71 @@ def calls() -> list[tuple[str, Syscall]]:
 def test_every_call_is_declared(arch: str) -> None:
     """Each name that the library has a number for is in the table, with its own arguments."""
     numbers = system_calls.syscalls().load_arch_table(ARCHES[arch])
-    assert {number: call.name for number, call in table(arch).items()} == {
+    assert {number: call.name for number, call in table(arch).items() if number < RING} == {
         number: name for name, number in numbers.items()
     }
     assert [call.name for _, call in table(arch).items() if call.argument("arg0")] == []
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_every_ring_operation_is_declared(arch: str) -> None:
+    """By the kernel's name and opcode, on every architecture, with numbers that no call on the wire can have."""
+    found = {call.name: number - RING for number, call in table(arch).items() if number >= RING}
+    ring = {name: opcode for name, opcode in found.items() if name.startswith("IORING_OP_")}
+    assert ring == {name: flags_value("io_uring_op", name) for name in ring}
+    assert sorted(ring.values()) == list(range(len(ring)))
+    names = ["PREAD", "PWRITE", "FSYNC", "FDSYNC", None, "POLL", "NOOP", "PREADV", "PWRITEV"]  # linux/aio_abi.h
+    aio = {f"IOCB_CMD_{name}": 128 + opcode for opcode, name in enumerate(names) if name}
+    assert found == ring | aio
+    assert RING > 0xFFFF
+
+
+def test_ring_operation_is_like_its_call() -> None:
+    """Its first arguments are the call's, by name and kind, and so are its classes; it has no result."""
+    assert X86.by_name("IORING_OP_OPENAT").args == X86.by_name("openat").args
+    for operation in operations():
+        model = ring_model(operation.name)
+        assert operation.returns == "int"
+        if not model:
+            assert (operation.args, operation.classes) == ((), frozenset())
+            continue
+        call = X86.by_name(model)
+        assert call.args[: len(operation.args)] == operation.args
+        assert operation.classes == call.classes
+        assert {model, *call.siblings} - {operation.name} <= operation.siblings
+    assert ring_model("openat") == ""
+
+
+def test_ring_operations_on_files_and_sockets_are_in_the_classes() -> None:
+    """Who asks for %file, %network or %desc asks for them too."""
+
+    def ring(pattern: str) -> set[str]:
+        return {name.removeprefix("IORING_OP_") for name in X86.resolve(pattern) if name.startswith("IORING_OP_")}
+
+    assert ring("%open") == {"OPENAT", "OPENAT2"}
+    assert ring("%file") == {
+        *("OPENAT", "OPENAT2", "STATX", "RENAMEAT", "UNLINKAT", "MKDIRAT", "SYMLINKAT", "LINKAT"),
+        *("SETXATTR", "GETXATTR"),
+    }
+    assert ring("%network") >= {"CONNECT", "BIND", "LISTEN", "ACCEPT", "SOCKET", "SEND", "SENDMSG", "RECV", "RECVMSG"}
+    assert ring("%desc") >= {"READ", "WRITE", "READV", "WRITEV", "CLOSE", "FSYNC", "FTRUNCATE", "SPLICE"}
+    assert ring("%memory") == set()
+    assert ring("IORING_OP_*AT") >= {"OPENAT", "UNLINKAT"}
+
+
+def test_ring_operations_that_are_not_shown() -> None:
+    """Of a command to a driver, and of an opcode that is newer than the table, it isn't known what it does."""
+    opaque = {call.name for call in operations() if is_opaque(call.name)}
+    assert opaque == {"IORING_OP_URING_CMD", "IORING_OP_URING_CMD128"}
+    newer = X86.by_number(RING + 100)
+    assert (newer.name, newer.args) == ("IORING_OP_100", ())
+    newer_aio = X86.by_number(RING + 128 + 9)
+    assert (newer_aio.name, newer_aio.args) == ("IOCB_CMD_9", ())
+    assert is_opaque(newer.name)
+    assert is_opaque(newer_aio.name)
+    assert is_opaque(newer.name)
+    assert not is_opaque("IORING_OP_NOP")
+    assert not is_opaque("openat")
 
 
 def test_every_declared_call_exists() -> None:
@@ -91,10 +161,11 @@ def test_references_between_arguments_are_sound() -> None:
 
 
 def test_every_table_of_constants_is_used() -> None:
-    """A table that no argument refers to is a mistake; these two are of what lies in memory."""
+    """A table that no argument refers to is a mistake; these are of what lies in memory."""
     used = {arg.constants for _, call in calls() for name in call.args for arg in call.shapes(name.name)}
     unused = {name for name in syscalls._sections() if "@" not in name} - used
-    assert unused == {"io_uring_op", "resolve"}
+    in_addresses = {"arp_hardware", "ethernet", "packet_type", "vsock", "vsock_cid", "vsock_port"}
+    assert unused == {"io_uring_op", "resolve", *in_addresses}
 
 
 def test_paths_have_their_directory() -> None:
@@ -117,6 +188,7 @@ def test_sockaddrs_have_their_length() -> None:
 def test_classes_follow_the_arguments() -> None:
     """Every call that follows a path is in %file, and %file has no other call but getcwd."""
     with_path = {call.name for _, call in calls() if any(arg.kind == "path" for arg in call.args)}
+    with_path |= {call.name for call in operations() if any(arg.kind == "path" for arg in call.args)}
     file = X86.resolve("%file")
     assert file - with_path == {"getcwd", "fsconfig"}
     assert with_path - file == set()
@@ -149,10 +221,10 @@ def test_openat_as_the_kernel_has_it() -> None:
         Argument("dfd", "dirfd", "dirfd"),
         Argument("filename", "path", base="dfd"),
         Argument("flags", "flags", "open"),
-        Argument("mode", "mode", "mode", when="flags&O_CREAT|O_TMPFILE"),
+        Argument("mode", "mode", "mode", when="flags&O_CREAT|__O_TMPFILE"),
     )
-    assert call.siblings == {"open", "openat2", "creat", "open_by_handle_at"}
-    assert ARM.by_name("openat").siblings == {"openat2", "open_by_handle_at"}
+    assert call.siblings >= {"open", "openat2", "creat", "open_by_handle_at"}
+    assert ARM.by_name("openat").siblings - RING_OPENS == {"openat2", "open_by_handle_at"}
 
 
 def test_clone_differs_by_architecture() -> None:
@@ -245,7 +317,7 @@ def test_resolve_union() -> None:
     assert X86.resolve("read") == {"read"}
     assert X86.resolve("rename*", "read") == {"rename", "renameat", "renameat2", "read"}
     assert X86.resolve("dup[23]", "pipe?") == {"dup2", "dup3", "pipe2"}
-    assert X86.resolve("%open") == {"open", "openat", "openat2", "creat", "open_by_handle_at"}
+    assert X86.resolve("%open") == {"open", "openat", "openat2", "creat", "open_by_handle_at", *RING_OPENS}
     assert X86.resolve() == X86.resolve("*") == X86.names
     assert X86.resolve("syscall_0x1f4") == {"syscall_0x1f4"}
 
@@ -255,7 +327,7 @@ def test_resolve_call_of_the_other_architecture() -> None:
     assert ARM.resolve("open") == frozenset()
     assert ARM.resolve("open", "openat") == {"openat"}
     assert ARM.resolve("vfor*") == frozenset()
-    assert ARM.resolve("%open") == {"openat", "openat2", "open_by_handle_at"}
+    assert ARM.resolve("%open") == {"openat", "openat2", "open_by_handle_at", *RING_OPENS}
 
 
 @pytest.mark.parametrize(

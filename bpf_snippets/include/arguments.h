@@ -1,0 +1,42 @@
+/* What an argument stands for, recorded beside the event it belongs to. */
+#pragma once
+#include "task.h"
+
+#define AT_FDCWD -100
+#define ADDRESS_BYTES 128 /* sizeof(struct sockaddr_storage) */
+
+INLINE void take_word(struct event *event, u8 kind, u32 arg, u64 word)
+{
+	if (emit_word(event->call, event->kind, kind, arg, word))
+		event->lost |= 1 << arg;
+}
+
+/* Records the directory that a relative path starts from, as of now. */
+INLINE void take_base(struct event *event, u32 arg, s32 dirfd)
+{
+	struct task_struct *current = (void *)bpf_get_current_task();
+	u64 identity;
+	if (dirfd == AT_FDCWD) {
+		struct fs_struct *fs = READ(current, fs);
+		identity = identify_directory((void *)FIELD(fs, pwd));
+	} else {
+		struct file *file = file_of(current, dirfd);
+		if (!file)
+			return; /* the call will fail with EBADF */
+		identity = identify((u64)file);
+	}
+	take_word(event, BLOB_BASE, arg, identity);
+}
+
+/* Records the directory that an absolute path starts from, if it is not pytest's own root. */
+INLINE void take_root(struct event *event, u32 arg)
+{
+	struct task_struct *current = (void *)bpf_get_current_task();
+	struct control *c = control();
+	struct fs_struct *fs = READ(current, fs);
+	struct path root;
+	if (!c || bpf_probe_read_kernel(&root, sizeof(root), FIELD(fs, root)))
+		return;
+	if ((u64)root.dentry != c->root || (u64)root.mnt != c->root_mnt)
+		take_word(event, BLOB_ROOT, arg, identify_directory((void *)FIELD(fs, root)));
+}

@@ -1,0 +1,121 @@
+/* DNS messages: what passes on a socket whose other end is port 53, up to 4,080 bytes a piece.
+ * Costs a call on anything but a socket of the internet families nothing.
+ */
+#pragma once
+#include "arguments.h"
+
+#define MESSAGE_BYTES 4080 /* two of them fit a blob */
+#define MAX_IOVECS 4       /* a length and a message, by TCP */
+#define MAX_DATAGRAMS 8
+
+struct iovec {
+	u64 base, len;
+};
+struct user_msghdr {
+	void *name;
+	s32 namelen;
+	struct iovec *iov;
+	u64 iovlen;
+};
+
+INLINE bool is_dns_address(void *address)
+{
+	struct {
+		u16 family, port;
+	} head = {};
+	bpf_probe_read_user(&head, sizeof(head), address);
+	return (head.family == AF_INET || head.family == AF_INET6) && swap16(head.port) == DNS_PORT;
+}
+
+/* Sends `size` bytes from the pieces, joined. */
+INLINE void take_pieces(struct event *event, struct iovec *pieces, u64 count, u64 size)
+{
+	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_DATA, 0);
+	if (!blob)
+		return;
+	u64 used = 0;
+	for (u32 i = 0; i < MAX_IOVECS && i < count; i++) {
+		struct iovec piece;
+		if (bpf_probe_read_user(&piece, sizeof(piece), &pieces[i]))
+			break;
+		u64 part = piece.len < size ? piece.len : size;
+		size -= part;
+		if (part > MESSAGE_BYTES)
+			part = MESSAGE_BYTES;
+		BARRIER(part);
+		BARRIER(used);
+		if (!part || part > MESSAGE_BYTES || used > MESSAGE_BYTES)
+			continue;
+		if (bpf_probe_read_user(&blob->data[used], part, (void *)piece.base)) {
+			blob->flags |= BLOB_FAILED;
+			break;
+		}
+		used += part;
+	}
+	blob->size = used;
+	emit_blob(blob);
+}
+
+INLINE void take_buffer(struct event *event, u64 address, u64 size)
+{
+	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_DATA, 0);
+	if (!blob)
+		return;
+	if (size > MESSAGE_BYTES)
+		size = MESSAGE_BYTES;
+	BARRIER(size);
+	if (size > MESSAGE_BYTES || bpf_probe_read_user(blob->data, size, (void *)address))
+		blob->flags |= BLOB_FAILED;
+	else
+		blob->size = size;
+	emit_blob(blob);
+}
+
+struct datagrams {
+	struct event *event;
+	u64 address;
+	bool known; /* the socket is one to port 53 */
+	bool received;
+};
+
+static long take_each_datagram(u64 index, struct datagrams *at)
+{
+	struct {
+		struct user_msghdr header;
+		u64 control, controllen;
+		u32 flags, pad;
+		u32 size, pad2;
+	} message;
+	if (bpf_probe_read_user(&message, sizeof(message), (void *)(at->address + index * sizeof(message))))
+		return 1;
+	if (at->known || (message.header.name && is_dns_address(message.header.name)))
+		take_pieces(at->event, message.header.iov, message.header.iovlen, at->received ? message.size : ~0ull);
+	return 0;
+}
+
+/* Takes the message of a call that sends, at its exit; or of one that received. */
+INLINE void take_dns(struct event *event, u8 payload)
+{
+	u64 *args = event->args;
+	bool known = event->file & IDENTITY_DNS;
+	struct user_msghdr header;
+	if (!(event->file & IDENTITY_SOCKET) || event->ret <= 0)
+		return;
+	if (payload == PAYLOAD_BUFFER) {
+		if (known)
+			take_buffer(event, args[1], event->ret);
+	} else if (payload == PAYLOAD_BUFFER_TO) {
+		if (known || (args[4] && is_dns_address((void *)args[4])))
+			take_buffer(event, args[1], event->ret);
+	} else if (payload == PAYLOAD_VECTOR) {
+		if (known)
+			take_pieces(event, (void *)args[1], args[2], event->ret);
+	} else if (payload == PAYLOAD_MESSAGE) {
+		if (!bpf_probe_read_user(&header, sizeof(header), (void *)args[1]) &&
+			(known || (header.name && is_dns_address(header.name))))
+			take_pieces(event, header.iov, header.iovlen, event->ret);
+	} else if (payload == PAYLOAD_MESSAGES) {
+		struct datagrams at = {.event = event, .address = args[1], .known = known, .received = true};
+		bpf_loop(event->ret < MAX_DATAGRAMS ? event->ret : MAX_DATAGRAMS, take_each_datagram, &at, 0);
+	}
+}

@@ -1,0 +1,236 @@
+/* Which file: an identity for each open file or directory, and its name once for each identity.
+ * An identity is a hash over the chain of directory entries and mounts up to the root, with each entry's address,
+ * name hash and sequence number. The kernel counts the sequence up when an entry is moved or removed, so a rename
+ * anywhere above gives a new identity, and the name is sent again.
+ * Needs BTF for the struct layouts and bpf_loop: Linux 5.17. Costs one read of kernel memory a path component.
+ */
+#pragma once
+#include "blobs.h"
+
+#define WALK_STEPS 4096 /* a path of 4,095 bytes has at most 2,047 components; the rest is for mounts */
+#define WALK_BYTES 4096
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+
+struct qstr {
+	u64 hash_len;
+	const unsigned char *name;
+} PRESERVE;
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+} PRESERVE;
+struct super_block {
+	u32 s_dev;
+	unsigned long s_magic;
+} PRESERVE;
+struct inode {
+	u16 i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+} PRESERVE;
+struct seqcount_spinlock {
+	u32 sequence; /* comes first, whatever the kernel wraps it in */
+};
+struct dentry {
+	struct inode *d_inode;
+	struct seqcount_spinlock d_seq;
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+} PRESERVE;
+struct vfsmount {
+	struct dentry *mnt_root;
+} PRESERVE;
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+} PRESERVE;
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+} PRESERVE;
+#define FMODE_CREATED 0x100000
+struct file {
+	u32 f_mode;
+	struct path f_path;
+	struct inode *f_inode;
+	void *private_data;
+} PRESERVE;
+
+/* Low bits of an identity. */
+#define IDENTITY_KNOWN 1   /* always: no identity is 0 */
+#define IDENTITY_SOCKET 2  /* of a socket of the internet families */
+#define IDENTITY_DNS 4     /* of one whose other end is port 53 */
+#define IDENTITY_BITS 7ull /* the hash leaves them free */
+
+INLINE u64 mix(u64 hash, u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 29;
+}
+
+INLINE struct mount *mount_of(struct vfsmount *mnt)
+{
+	return (void *)mnt - OFFSET(struct mount, mnt);
+}
+
+/* The part of a struct dentry that a step of a walk needs, taken in one read. */
+#define DENTRY_BYTES 64
+#define DENTRY_PART_START (OFFSET(struct dentry, d_seq) & ~7ull) /* so that what is aligned stays so */
+#define DENTRY_PART(part, type, field)                                                                                 \
+	({                                                                                                             \
+		u64 distance_ = OFFSET(struct dentry, field) - DENTRY_PART_START;                                      \
+		BARRIER(distance_); /* the verifier takes an addition to the stack pointer, no subtraction */          \
+		*(type *)((void *)(part) + distance_);                                                                 \
+	})
+
+/* Where a walk stands. */
+struct walk {
+	struct blob *blob; /* gets the names, or 0 for the identity alone */
+	struct mount *mount;
+	struct dentry *root;
+	struct dentry *dentry;
+	u64 identity;
+	u32 used;
+	bool whole;
+	u64 part[DENTRY_BYTES / 8];
+};
+
+/* One step up: to the parent, or from the root of a mount to the place it is mounted on. 1 ends the walk. */
+INLINE long step_up(struct walk *at, struct blob *names)
+{
+	struct dentry *dentry = at->dentry;
+	if (bpf_probe_read_kernel(at->part, sizeof(at->part), (void *)dentry + DENTRY_PART_START))
+		return 1;
+	struct dentry *parent = DENTRY_PART(at->part, struct dentry *, d_parent);
+	if (dentry == at->root || dentry == parent) {
+		struct mount *mount = at->mount;
+		struct mount *above = READ(mount, mnt_parent);
+		at->identity = mix(at->identity, (u64)mount);
+		if (!above || above == mount) {
+			at->whole = true;
+			return 1;
+		}
+		at->dentry = READ(mount, mnt_mountpoint);
+		at->root = READ(above, mnt.mnt_root);
+		at->mount = above;
+		return 0;
+	}
+	at->identity = mix(at->identity, (u64)dentry ^ (u64)DENTRY_PART(at->part, u32, d_seq) << 40);
+	at->identity = mix(at->identity, DENTRY_PART(at->part, u64, d_name.hash_len));
+	at->dentry = parent;
+	if (!names)
+		return 0;
+	u32 used = at->used;
+	BARRIER(used);
+	if (used > WALK_BYTES)
+		return 1;
+	long n =
+		bpf_probe_read_kernel_str(&names->data[used], 256, DENTRY_PART(at->part, unsigned char *, d_name.name));
+	if (n <= 0)
+		return 1;
+	at->used = used + n;
+	return 0;
+}
+
+static long identity_step(u64 index, struct walk *at)
+{
+	return step_up(at, 0);
+}
+
+static long name_step(u64 index, struct walk *at)
+{
+	return step_up(at, at->blob);
+}
+
+/* True once for each identity and generation: then its name must be sent. */
+INLINE bool unknown(u64 identity)
+{
+	struct control *c = control();
+	u32 *generation = bpf_map_lookup_elem(&known, &identity);
+	return !c || !generation || *generation != c->generation;
+}
+
+INLINE void now_known(u64 identity)
+{
+	struct control *c = control();
+	if (c)
+		bpf_map_update_elem(&known, &identity, &c->generation, 0);
+}
+
+INLINE void describe_inode(struct file_note *note, struct inode *inode)
+{
+	struct super_block *sb = READ(inode, i_sb);
+	note->mode = READ(inode, i_mode);
+	note->ino = READ(inode, i_ino);
+	note->dev = READ(sb, s_dev);
+	note->magic = READ(sb, s_magic);
+}
+
+/* Mixes in the first bytes of a name that stands in no tree (pipefs, anon_inodefs, memfd). */
+INLINE void identify_pseudo(struct walk *at)
+{
+	bpf_probe_read_kernel_str(at->part, sizeof(at->part), READ(at->dentry, d_name.name));
+	for (u32 i = 0; i < DENTRY_BYTES / 8; i++)
+		at->identity = mix(at->identity, at->part[i]);
+	at->identity = mix(at->identity, (u64)at->dentry);
+}
+
+/* The identity of a path; sends its name if user space doesn't have it. 0 if it can't be told.
+ * A global function, verified once: hence plain numbers for pointers.
+ */
+__attribute__((noinline)) u64 identify_path(u64 path_address, u64 inode_address)
+{
+	struct inode *inode = (void *)inode_address;
+	struct path start;
+	if (bpf_probe_read_kernel(&start, sizeof(start), (void *)path_address) || !start.mnt || !start.dentry)
+		return 0;
+	struct walk at = {.dentry = start.dentry, .root = READ(start.mnt, mnt_root)};
+	bool pseudo = at.dentry != at.root && at.dentry == READ(at.dentry, d_parent);
+	at.identity = inode_address;
+	if (pseudo) {
+		at.identity = mix(inode_address, READ(inode, i_ino));
+		identify_pseudo(&at);
+	} else {
+		at.mount = mount_of(start.mnt);
+		bpf_loop(WALK_STEPS, identity_step, &at, 0);
+	}
+	u64 identity = (at.identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
+	if (!unknown(identity))
+		return identity;
+	struct blob *blob = scratch_blob(identity, 0, BLOB_FILE, 0);
+	if (!blob)
+		return 0;
+	struct file_note *note = (void *)blob->data;
+	describe_inode(note, inode);
+	if (pseudo) {
+		long n = bpf_probe_read_kernel_str(&blob->data[sizeof(*note)], 256, READ(start.dentry, d_name.name));
+		blob->flags |= BLOB_PSEUDO | (n <= 0 ? BLOB_FAILED : 0);
+		blob->size = sizeof(*note) + (n > 0 ? n : 0);
+	} else {
+		at.blob = blob;
+		at.used = sizeof(*note);
+		at.whole = false;
+		at.dentry = start.dentry;
+		at.mount = mount_of(start.mnt);
+		at.root = READ(start.mnt, mnt_root);
+		if (at.dentry != at.root && !READ(start.dentry, d_hash.pprev))
+			blob->flags |= BLOB_DELETED;
+		bpf_loop(WALK_STEPS, name_step, &at, 0);
+		blob->size = at.used;
+		if (!at.whole)
+			blob->flags |= BLOB_CUT;
+	}
+	if (emit_blob(blob))
+		return 0;
+	now_known(identity);
+	return identity;
+}
+
+/* The identity of a directory that a struct path names. */
+INLINE u64 identify_directory(struct path *path)
+{
+	struct dentry *dentry = READ(path, dentry);
+	return identify_path((u64)path, (u64)READ(dentry, d_inode));
+}

@@ -1,0 +1,142 @@
+/* Which socket: its addresses on both ends, known to user space once for each state of the socket. */
+#pragma once
+#include "files.h"
+
+#define DNS_PORT 53
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+
+struct in6_addr {
+	u8 bytes[16];
+};
+struct sock_common {
+	u16 skc_family;
+	u8 skc_state;
+	u32 skc_daddr;
+	u32 skc_rcv_saddr;
+	u16 skc_dport;
+	u16 skc_num;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+} PRESERVE;
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_type;
+	u16 sk_protocol;
+	struct socket *sk_socket;
+} PRESERVE;
+struct socket {
+	short type;
+	struct sock *sk;
+} PRESERVE;
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
+} PRESERVE;
+struct sockaddr_un {
+	u16 sun_family;
+};
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+} PRESERVE;
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+} PRESERVE;
+
+INLINE u16 swap16(u16 value)
+{
+	return value << 8 | value >> 8;
+}
+
+/* Copies a unix socket's name behind what the blob holds: a length of two bytes, then the sockaddr. */
+INLINE void add_unix_name(struct blob *blob, struct sock *sk)
+{
+	struct unix_address *address = sk ? READ((struct unix_sock *)sk, addr) : 0;
+	u32 size = address ? READ(address, len) : 0;
+	u32 used = blob->size;
+	BARRIER(size);
+	BARRIER(used);
+	if (size > 110 || used > 512)
+		return;
+	*(u16 *)&blob->data[used] = size;
+	if (size && bpf_probe_read_kernel(&blob->data[used + 2], size, FIELD(address, name)))
+		*(u16 *)&blob->data[used] = 0;
+	blob->size = used + 2 + size;
+}
+
+INLINE u64 inode_of_socket(struct sock *sk)
+{
+	struct socket *socket = sk ? READ(sk, sk_socket) : 0;
+	struct socket_alloc *alloc = (void *)socket - OFFSET(struct socket_alloc, socket);
+	return socket ? READ(alloc, vfs_inode.i_ino) : 0;
+}
+
+/* The identity of a socket in its present state; sends its addresses if user space doesn't have them. */
+INLINE u64 identify_socket(struct file *file, struct inode *inode)
+{
+	struct socket *socket = READ(file, private_data);
+	struct sock *sk = READ(socket, sk);
+	if (!sk)
+		return 0;
+	struct socket_note note = {};
+	struct sock *peer = 0;
+	note.family = READ(sk, __sk_common.skc_family);
+	note.type = READ(socket, type);
+	if (note.family == AF_INET) {
+		note.peer_port = swap16(READ(sk, __sk_common.skc_dport));
+		note.local_port = READ(sk, __sk_common.skc_num);
+		*(u32 *)note.peer = READ(sk, __sk_common.skc_daddr);
+		*(u32 *)note.local = READ(sk, __sk_common.skc_rcv_saddr);
+	} else if (note.family == AF_INET6) {
+		note.peer_port = swap16(READ(sk, __sk_common.skc_dport));
+		note.local_port = READ(sk, __sk_common.skc_num);
+		bpf_probe_read_kernel(note.peer, 16, FIELD(sk, __sk_common.skc_v6_daddr));
+		bpf_probe_read_kernel(note.local, 16, FIELD(sk, __sk_common.skc_v6_rcv_saddr));
+	} else if (note.family == AF_UNIX) {
+		peer = READ((struct unix_sock *)sk, peer);
+		note.peer_ino = inode_of_socket(peer);
+	}
+	u64 identity = mix(mix((u64)inode, (u64)sk), note.family);
+	u64 *words = (void *)&note;
+	for (u32 i = 0; i < sizeof(note) / 8; i++)
+		identity = mix(identity, words[i]);
+	if (note.family == AF_UNIX)
+		identity = mix(mix(identity, (u64)READ((struct unix_sock *)sk, addr)),
+			peer ? (u64)READ((struct unix_sock *)peer, addr) : 0);
+	identity = (identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
+	if (note.family == AF_INET || note.family == AF_INET6)
+		identity |= IDENTITY_SOCKET | (note.peer_port == DNS_PORT ? IDENTITY_DNS : 0);
+	if (!unknown(identity))
+		return identity;
+	struct blob *blob = scratch_blob(identity, 0, BLOB_FILE, 0);
+	if (!blob)
+		return 0;
+	struct file_note *head = (void *)blob->data;
+	describe_inode(head, inode);
+	note.protocol = READ(sk, sk_protocol);
+	__builtin_memcpy(&blob->data[sizeof(*head)], &note, sizeof(note));
+	blob->size = sizeof(*head) + sizeof(note);
+	if (note.family == AF_UNIX) {
+		add_unix_name(blob, sk);
+		add_unix_name(blob, peer);
+	}
+	if (emit_blob(blob))
+		return 0;
+	now_known(identity);
+	return identity;
+}
+
+/* The identity of what an open file stands for, 0 if it can't be told. */
+__attribute__((noinline)) u64 identify(u64 file_address)
+{
+	struct file *file = (void *)file_address;
+	struct inode *inode = READ(file, f_inode);
+	if (!file)
+		return 0;
+	if ((READ(inode, i_mode) & S_IFMT) == S_IFSOCK)
+		return identify_socket(file, inode);
+	return identify_path((u64)FIELD(file, f_path), (u64)inode);
+}

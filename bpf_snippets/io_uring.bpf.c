@@ -1,0 +1,171 @@
+/* Operations that go round the system calls, on an io_uring: one event at their submission.
+ * Raw tracepoint io_uring_submit_req, by whichever task the ring is read: Linux 6.4.
+ * Costs nothing where no ring is used. The result is not recorded.
+ */
+#include "operations.h"
+
+enum {
+	IORING_OP_CONNECT = 16,
+	IORING_OP_OPENAT = 18,
+	IORING_OP_STATX = 21,
+	IORING_OP_OPENAT2 = 28,
+	IORING_OP_RENAMEAT = 35,
+	IORING_OP_UNLINKAT = 36,
+	IORING_OP_MKDIRAT = 37,
+	IORING_OP_SYMLINKAT = 38,
+	IORING_OP_LINKAT = 39,
+	IORING_OP_SETXATTR = 42,
+	IORING_OP_GETXATTR = 44,
+	IORING_OP_BIND = 56,
+};
+#define IOSQE_FIXED_FILE 1
+
+struct filename {
+	const char *name;
+} PRESERVE;
+struct open_how {
+	u64 flags, mode;
+} PRESERVE;
+struct io_open {
+	int dfd;
+	struct filename *filename;
+	struct open_how how;
+} PRESERVE;
+struct io_statx {
+	int dfd;
+	struct filename *filename;
+} PRESERVE;
+struct io_rename {
+	int old_dfd, new_dfd;
+	struct filename *oldpath, *newpath;
+} PRESERVE;
+struct io_link {
+	int old_dfd, new_dfd;
+	struct filename *oldpath, *newpath;
+} PRESERVE;
+struct io_unlink {
+	int dfd, flags;
+	struct filename *filename;
+} PRESERVE;
+struct io_mkdir {
+	int dfd;
+	struct filename *filename;
+} PRESERVE;
+struct io_xattr {
+	struct filename *filename;
+} PRESERVE;
+struct io_connect {
+	void *addr;
+	int addr_len;
+} PRESERVE;
+struct io_cqe {
+	int fd;
+} PRESERVE;
+struct io_kiocb {
+	u8 opcode;
+	u64 flags;
+	struct io_cqe cqe;
+} PRESERVE;
+
+/* Records a string that the kernel has copied already; its first byte, or 0. */
+INLINE u8 take_name(struct event *event, u32 arg, struct filename *filename)
+{
+	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_PATH, arg);
+	if (!blob || !filename)
+		return 0;
+	long n = bpf_probe_read_kernel_str(blob->data, PATH_BYTES + 1, READ(filename, name));
+	if (n <= 0) {
+		event->unread |= 1 << arg;
+		return 0;
+	}
+	blob->size = n - 1;
+	if (emit_blob(blob))
+		event->lost |= 1 << arg;
+	return blob->data[0];
+}
+
+/* Records a path, and where it starts from: the directory is the argument before it. */
+INLINE void take_path_at(struct event *event, u32 arg, s32 dirfd, struct filename *filename)
+{
+	event->args[arg - 1] = dirfd;
+	if (take_name(event, arg, filename) == '/')
+		take_root(event, arg);
+	else
+		take_base(event, arg, dirfd);
+}
+
+/* Records the address of a connect, which the kernel has just read itself. */
+INLINE void take_socket_address(struct event *event, struct io_connect *connect)
+{
+	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_ADDRESS, 1);
+	u32 size = READ(connect, addr_len);
+	BARRIER(size);
+	if (!blob || size > ADDRESS_BYTES || bpf_probe_read_user(blob->data, size, READ(connect, addr))) {
+		event->unread |= 2;
+		return;
+	}
+	blob->size = size;
+	if (emit_blob(blob))
+		event->lost |= 2;
+}
+
+SEC("raw_tp/io_uring_submit_req")
+int on_ring_submit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task *task = followed(bpf_get_current_pid_tgid());
+	u32 segment = open_segment();
+	if (!task || !segment)
+		return 0;
+	struct io_kiocb *request = (void *)ctx->args[0];
+	u8 opcode = READ(request, opcode);
+	s32 fd = READ(request, cqe.fd);
+	struct event *event = begin_operation(task, segment, opcode, fd, (u64)request);
+	if (!event)
+		return 0;
+	if (opcode == IORING_OP_OPENAT || opcode == IORING_OP_OPENAT2) {
+		struct io_open *open = (void *)request;
+		event->args[2] = READ(open, how.flags);
+		event->args[3] = READ(open, how.mode);
+		take_path_at(event, 1, READ(open, dfd), READ(open, filename));
+	} else if (opcode == IORING_OP_STATX) {
+		struct io_statx *statx = (void *)request;
+		take_path_at(event, 1, READ(statx, dfd), READ(statx, filename));
+	} else if (opcode == IORING_OP_UNLINKAT) {
+		struct io_unlink *unlink = (void *)request;
+		event->args[2] = READ(unlink, flags);
+		take_path_at(event, 1, READ(unlink, dfd), READ(unlink, filename));
+	} else if (opcode == IORING_OP_MKDIRAT) {
+		struct io_mkdir *mkdir = (void *)request;
+		take_path_at(event, 1, READ(mkdir, dfd), READ(mkdir, filename));
+	} else if (opcode == IORING_OP_RENAMEAT) {
+		struct io_rename *rename = (void *)request;
+		take_path_at(event, 1, READ(rename, old_dfd), READ(rename, oldpath));
+		take_path_at(event, 3, READ(rename, new_dfd), READ(rename, newpath));
+	} else if (opcode == IORING_OP_LINKAT) {
+		struct io_link *link = (void *)request;
+		take_path_at(event, 1, READ(link, old_dfd), READ(link, oldpath));
+		take_path_at(event, 3, READ(link, new_dfd), READ(link, newpath));
+	} else if (opcode == IORING_OP_SYMLINKAT) {
+		struct io_link *link = (void *)request;
+		take_name(event, 0, READ(link, oldpath));
+		take_path_at(event, 2, READ(link, new_dfd), READ(link, newpath));
+	} else if (opcode == IORING_OP_SETXATTR || opcode == IORING_OP_GETXATTR) {
+		struct io_xattr *xattr = (void *)request;
+		if (take_name(event, 0, READ(xattr, filename)) == '/')
+			take_root(event, 0);
+		else
+			take_base(event, 0, AT_FDCWD);
+	} else if (READ(request, flags) & IOSQE_FIXED_FILE) {
+		event->unread |= 1; /* a number in a table of the ring's own, not a descriptor */
+	} else if (fd >= 0) {
+		take_operation_file(event);
+		if (opcode == IORING_OP_CONNECT)
+			take_socket_address(event, (void *)request);
+		else if (opcode == IORING_OP_BIND)
+			event->unread |= 2; /* the kernel keeps it out of sight */
+	}
+	emit_operation(event);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
