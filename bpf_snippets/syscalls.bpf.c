@@ -82,7 +82,7 @@ INLINE void take_messages(struct task *task, u32 arg, u32 count)
 /* Records what a descriptor stands for. */
 INLINE void take_fd(struct task *task, u32 arg, bool first)
 {
-	struct file *file = file_of((void *)bpf_get_current_task(), task->event.args[arg]);
+	struct file *file = file_of(task->event.args[arg]);
 	if (!file) {
 		/* The call fails with EBADF; or another thread opens the descriptor before the kernel looks. */
 		if (first && (s32)task->event.args[arg] >= 0)
@@ -158,21 +158,24 @@ INLINE void take_written(struct task *task, u8 capture, u32 arg)
 }
 
 /* Records what a call gave a descriptor for. */
-INLINE void take_returned_file(struct task *task, s32 fd)
+INLINE void take_returned_file(struct task *task, s32 fd, bool in_record)
 {
-	struct file *file = file_of((void *)bpf_get_current_task(), fd);
+	struct file *file = file_of(fd);
 	if (!file)
 		return; /* another thread closed it already: decode.py misses the blob */
 	if (READ(file, f_mode) & FMODE_CREATED)
 		task->event.flags |= EVENT_CREATED;
-	emit_word(task->event.call, EVENT_CALL, BLOB_FD, RESULT_ARG, identify((u64)file));
+	if (in_record)
+		task->event.file = identify((u64)file);
+	else
+		emit_word(task->event.call, EVENT_CALL, BLOB_FD, RESULT_ARG, identify((u64)file));
 }
 
 /* Fills the task's event from the registers. */
 INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, u8 flags)
 {
 	struct event *event = &task->event;
-	struct task_struct *current = (void *)bpf_get_current_task();
+	struct task_struct *current = bpf_get_current_task_btf();
 	if ((FOREIGN_ABI_WORD(current) & FOREIGN_ABI_BITS) || (nr & X32_BIT))
 		flags |= EVENT_FOREIGN;
 	read_args(event->args, regs);
@@ -229,7 +232,7 @@ INLINE void finish(struct task *task, u64 ret)
 				if (spec->capture[arg] >= CAPTURE_AT_EXIT)
 					take_written(task, spec->capture[arg], arg);
 		if (spec->flags & SPEC_RETURNS_FD && event->ret >= 0)
-			take_returned_file(task, event->ret);
+			take_returned_file(task, event->ret, spec->flags & SPEC_FILE_IS_RESULT);
 		if (spec->payload == PAYLOAD_IOCBS)
 			take_iocbs(task);
 		else if (spec->payload)

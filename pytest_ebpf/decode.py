@@ -160,6 +160,7 @@ class SpecFlag(enum.IntFlag):
     RETURNS_FD = 2
     QUIET = 4
     CAPTURES_AT_EXIT = 8
+    FILE_IS_RESULT = 16
 
 
 QUIET_CALLS = frozenset({"brk", "futex", "madvise", "mmap", "mprotect", "mremap", "munmap", "sched_yield"})
@@ -381,6 +382,8 @@ class _Reading:
         first = next((argument for argument in call.args if argument.kind == "fd"), None)
         if first is not None and raw.file:
             self._take_file(first.name, raw.file)
+        elif raw.file and call.returns == "fd" and finished and raw.ret >= 0:
+            self.result_file = known.get(raw.file)
 
     def take(self, blob: Blob) -> None:
         if blob.kind == BlobKind.ARGV:
@@ -549,6 +552,8 @@ def specs(table: Table, rows: int) -> bytes:
                 flags |= SpecFlag.CAPTURES_AT_EXIT
             if call.returns == "fd":
                 flags |= SpecFlag.RETURNS_FD
+                if Capture.FD not in captures:
+                    flags |= SpecFlag.FILE_IS_RESULT
             if call.name in QUIET_CALLS:
                 flags |= SpecFlag.QUIET
             captures += [Capture.NONE] * (CALL_ARGS - len(captures))

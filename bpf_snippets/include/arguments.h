@@ -20,7 +20,7 @@ INLINE void take_base(struct event *event, u32 arg, s32 dirfd)
 		struct fs_struct *fs = READ(current, fs);
 		identity = identify_directory((void *)FIELD(fs, pwd));
 	} else {
-		struct file *file = file_of(current, dirfd);
+		struct file *file = file_of(dirfd);
 		if (!file)
 			return; /* the call will fail with EBADF */
 		identity = identify((u64)file);

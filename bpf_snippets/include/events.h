@@ -38,7 +38,7 @@ struct event {
 	u64 exit_ns;
 	u64 call;  /* unique: slot << 40 | sequence */
 	u64 image; /* unique program image: the call that forked or executed it */
-	u64 file;  /* identity of what the call's first descriptor stood for at entry, 0 = none */
+	u64 file;  /* identity of what the call's first descriptor stood for at entry; see SPEC_FILE_IS_RESULT */
 	s64 ret;
 	u64 args[CALL_ARGS];
 	u32 pid;     /* process, in the first PID namespace (the kernel's tgid) */
@@ -172,6 +172,7 @@ enum spec_flag {
 	SPEC_RETURNS_FD = 2,       /* the result is a descriptor */
 	SPEC_QUIET = 4,            /* memory and lock calls of the interpreter: not recorded on a muted thread */
 	SPEC_CAPTURES_AT_EXIT = 8, /* some argument has a capture that is taken at exit */
+	SPEC_FILE_IS_RESULT = 16,  /* the call has no descriptor: `file` is what the returned one stands for */
 };
 
 /* Where a call that sends or receives has its data. */

@@ -94,6 +94,7 @@ struct walk {
 	u64 identity;
 	u32 used;
 	bool whole;
+	bool pseudo; /* it stands in no tree */
 	u64 part[DENTRY_BYTES / 8];
 };
 
@@ -136,7 +137,14 @@ INLINE long step_up(struct walk *at, struct blob *names)
 
 static long identity_step(u64 index, struct walk *at)
 {
-	return step_up(at, 0);
+	struct dentry *dentry = at->dentry;
+	struct dentry *root = at->root;
+	long last = step_up(at, 0);
+	if (!index && dentry != root && dentry == DENTRY_PART(at->part, struct dentry *, d_parent)) {
+		at->pseudo = true;
+		return 1;
+	}
+	return last;
 }
 
 static long name_step(u64 index, struct walk *at)
@@ -144,12 +152,26 @@ static long name_step(u64 index, struct walk *at)
 	return step_up(at, at->blob);
 }
 
+/* The place of an identity in the table of recent ones, which is quicker to ask than the hash of all. */
+INLINE u64 *recent_place(u64 identity)
+{
+	u32 key = identity >> 8 & (RECENT_IDENTITIES - 1);
+	return bpf_map_lookup_elem(&recent, &key);
+}
+
 /* True once for each identity and generation: then its name must be sent. */
 INLINE bool unknown(u64 identity)
 {
 	struct control *c = control();
+	u64 *place = recent_place(identity);
+	if (c && place && *place == mix(identity, c->generation))
+		return false;
 	u32 *generation = bpf_map_lookup_elem(&known, &identity);
-	return !c || !generation || *generation != c->generation;
+	if (!c || !generation || *generation != c->generation)
+		return true;
+	if (place)
+		*place = mix(identity, c->generation);
+	return false;
 }
 
 INLINE void now_known(u64 identity)
@@ -187,14 +209,13 @@ __attribute__((noinline)) u64 identify_path(u64 path_address, u64 inode_address)
 	if (bpf_probe_read_kernel(&start, sizeof(start), (void *)path_address) || !start.mnt || !start.dentry)
 		return 0;
 	struct walk at = {.dentry = start.dentry, .root = READ(start.mnt, mnt_root)};
-	bool pseudo = at.dentry != at.root && at.dentry == READ(at.dentry, d_parent);
 	at.identity = inode_address;
-	if (pseudo) {
+	at.mount = mount_of(start.mnt);
+	bpf_loop(WALK_STEPS, identity_step, &at, 0);
+	if (at.pseudo) {
+		at.dentry = start.dentry;
 		at.identity = mix(inode_address, READ(inode, i_ino));
 		identify_pseudo(&at);
-	} else {
-		at.mount = mount_of(start.mnt);
-		bpf_loop(WALK_STEPS, identity_step, &at, 0);
 	}
 	u64 identity = (at.identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
 	if (!unknown(identity))
@@ -204,7 +225,7 @@ __attribute__((noinline)) u64 identify_path(u64 path_address, u64 inode_address)
 		return 0;
 	struct file_note *note = (void *)blob->data;
 	describe_inode(note, inode);
-	if (pseudo) {
+	if (at.pseudo) {
 		long n = bpf_probe_read_kernel_str(&blob->data[sizeof(*note)], 256, READ(start.dentry, d_name.name));
 		blob->flags |= BLOB_PSEUDO | (n <= 0 ? BLOB_FAILED : 0);
 		blob->size = sizeof(*note) + (n > 0 ? n : 0);

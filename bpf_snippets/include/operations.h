@@ -28,7 +28,7 @@ INLINE struct event *begin_operation(struct task *task, u32 segment, u16 number,
 
 INLINE void take_operation_file(struct event *event)
 {
-	struct file *file = file_of((void *)bpf_get_current_task(), event->args[0]);
+	struct file *file = file_of(event->args[0]);
 	event->file = file ? identify((u64)file) : 0;
 }
 

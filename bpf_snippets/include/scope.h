@@ -11,6 +11,8 @@ struct lost_table {
 	u32 count[SEGMENT_ROWS][CALL_NUMBERS];
 };
 
+#define RECENT_IDENTITIES 1024
+
 MAP_RING(events, 64 * 1024 * 1024);
 MAP_RING(blobs, 32 * 1024 * 1024);
 MAP_ARRAY(controls, struct control, 1, BPF_F_MMAPABLE);
@@ -20,6 +22,7 @@ MAP_ARRAY(losses, struct lost_table, 1, BPF_F_MMAPABLE);
 MAP_ARRAY(slots, struct slot_quad, TID_LIMIT / 4, 0);
 MAP_KEYED(claims, BPF_MAP_TYPE_HASH, u32, u8, TASK_SLOTS, 0);
 MAP_KEYED(known, BPF_MAP_TYPE_LRU_HASH, u64, u32, 32768, 0);
+MAP_ARRAY(recent, u64, RECENT_IDENTITIES, 0);
 MAP_PERCPU(scratch, struct blob);
 
 INLINE struct control *control(void)

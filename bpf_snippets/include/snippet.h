@@ -28,6 +28,7 @@ static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*const bpf_get_current_comm)(void *to, u32 size) = (void *)16;
 static u64 (*const bpf_get_current_task)(void) = (void *)35;
+static void *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static long (*const bpf_probe_read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static long (*const bpf_probe_read_user_str)(void *to, u32 size, const void *from) = (void *)114;
@@ -88,7 +89,7 @@ struct thread_info {
 	u32 status;
 } PRESERVE;
 #define FOREIGN_ABI_BITS 0x0002 /* TS_COMPAT: entered by int 0x80 or from 32-bit code */
-#define FOREIGN_ABI_WORD(task) READ(task, thread_info.status)
+#define FOREIGN_ABI_WORD(task) ((task)->thread_info.status)
 #define X32_BIT 0x40000000
 INLINE void read_args(u64 *args, struct pt_regs *regs)
 {
@@ -115,7 +116,7 @@ struct thread_info {
 	unsigned long flags;
 } PRESERVE;
 #define FOREIGN_ABI_BITS (1 << 22) /* TIF_32BIT */
-#define FOREIGN_ABI_WORD(task) READ(task, thread_info.flags)
+#define FOREIGN_ABI_WORD(task) ((task)->thread_info.flags)
 #define X32_BIT 0
 INLINE void read_args(u64 *args, struct pt_regs *regs)
 {

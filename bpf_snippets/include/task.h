@@ -54,14 +54,13 @@ INLINE u32 ns_id(struct task_struct *task)
 }
 
 /* The open file behind a descriptor of the current task, or 0. */
-INLINE struct file *file_of(struct task_struct *task, s32 fd)
+INLINE struct file *file_of(s32 fd)
 {
-	struct files_struct *files = READ(task, files);
-	struct fdtable *fdt = READ(files, fdt);
+	struct task_struct *current = bpf_get_current_task_btf();
+	struct fdtable *fdt = current->files->fdt;
 	struct file *file = 0;
-	if (fd < 0 || (u32)fd >= READ(fdt, max_fds))
+	if (fd < 0 || (u32)fd >= fdt->max_fds)
 		return 0;
-	struct file **table = READ(fdt, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
+	bpf_probe_read_kernel(&file, sizeof(file), (void *)fdt->fd + fd * sizeof(file));
 	return file;
 }

@@ -311,3 +311,12 @@ def test_long_and_unreadable_arguments_of_programs(ebpf: Recording, libc: ctypes
     assert refused.args["argv"] == ("/nothing", "y" * 5000)
     assert libc.execve(b"/nothing", None, None) == -1
     assert ebpf.complete, ebpf.gaps
+
+
+def test_the_root_is_a_directory(ebpf: Recording) -> None:
+    """It has no parent, and stands in a tree all the same."""
+    fd = os.open("/", os.O_RDONLY)
+    os.close(os.open("etc/hosts", os.O_RDONLY, dir_fd=fd))
+    os.close(fd)
+    assert [event.realpath for event in ebpf.syscalls("openat")] == ["/", "/etc/hosts"]
+    assert [event.realpath for event in ebpf.syscalls("close")] == ["/etc/hosts", "/"]

@@ -10,7 +10,7 @@ import stat
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ebpf import decode, files, syscalls
@@ -691,6 +691,16 @@ def test_result_of_a_call_that_has_none(name: str, ending: dict[str, Any]) -> No
     assert (found.ret, found.result_file, found.unread) == (None, None, frozenset())
 
 
+@pytest.mark.parametrize("name", ["socket", "openat", "epoll_create1"])
+def test_result_that_stands_in_the_record(name: str) -> None:
+    """Of a call without a descriptor, the record's file is what the returned one stands for."""
+    found = event(name, ret=5, file=LISTENING)
+    assert found.result_file is not None
+    assert found.result_file.kind == "socket"
+    assert found.files == {}
+    assert str(found).endswith(">")
+
+
 def test_created_file() -> None:
     """Whether the open made the file: of opens that succeeded alone."""
     assert event("openat", blobs=(path(b"/x"), returned(HOSTS)), ret=3, flags=EventFlag.CREATED).created is True
@@ -1069,8 +1079,9 @@ def test_specs(arch: str) -> None:
         return decode.SPEC.unpack_from(content, number * decode.SPEC.size)
 
     captures, fd, at_exit, quiet = SpecFlag.CAPTURES, SpecFlag.RETURNS_FD, SpecFlag.CAPTURES_AT_EXIT, SpecFlag.QUIET
-    assert row("openat") == (0, 2, 0, 0, 0, 0, captures | fd, 0)
-    assert row("openat2") == (0, 2, 5, 0, 0, 0, captures | fd, 0)
+    opens = captures | fd | SpecFlag.FILE_IS_RESULT
+    assert row("openat") == (0, 2, 0, 0, 0, 0, opens, 0)
+    assert row("openat2") == (0, 2, 5, 0, 0, 0, opens, 0)
     assert row("renameat2") == (0, 2, 0, 2, 0, 0, captures, 0)
     assert row("execve") == (1, 9, 0, 0, 0, 0, captures, 0)
     assert row("execveat") == (0, 2, 9, 0, 0, 0, captures, 0)
@@ -1084,7 +1095,7 @@ def test_specs(arch: str) -> None:
     assert row("read") == (6, 0, 0, 0, 0, 0, captures, Payload.BUFFER)
     assert row("writev") == (6, 0, 0, 0, 0, 0, captures, Payload.VECTOR)
     assert row("sendfile") == (6, 7, 0, 0, 0, 0, captures, 0)
-    assert row("socket") == (0, 0, 0, 0, 0, 0, fd, 0)
+    assert row("socket") == (0, 0, 0, 0, 0, 0, fd | SpecFlag.FILE_IS_RESULT, 0)
     assert row("symlinkat") == (10, 0, 2, 0, 0, 0, captures, 0)
     assert row("clone3") == (5, 0, 0, 0, 0, 0, captures, 0)
     assert row("pipe2") == (18, 0, 0, 0, 0, 0, at_exit, 0)
@@ -1159,7 +1170,6 @@ BLOBS = st.builds(
 )
 
 
-@settings(deadline=None, database=None)
 @given(content=st.binary(min_size=144, max_size=144), blobs=st.lists(BLOBS, max_size=6), in_flight=st.booleans())
 def test_any_bytes_are_an_event(content: bytes, blobs: list[Blob], in_flight: bool) -> None:
     """Whatever stands in a ring, decoding it neither raises nor makes unprintable text."""
@@ -1171,7 +1181,6 @@ def test_any_bytes_are_an_event(content: bytes, blobs: list[Blob], in_flight: bo
         decode.program_of(blobs, KNOWN)
 
 
-@settings(deadline=None, database=None)
 @given(
     number=st.sampled_from([number for number, _ in TABLE.items()]),
     args=st.lists(st.integers(0, MASK), min_size=6, max_size=6),
@@ -1187,7 +1196,6 @@ def test_any_call_is_an_event(number: int, args: list[int], file: int, ret: int,
     assert str(found).isprintable()
 
 
-@settings(deadline=None, database=None)
 @given(flags=st.integers(0, 31), mode=st.integers(0, (1 << 32) - 1), rest=st.binary(min_size=0, max_size=300))
 def test_any_bytes_are_a_file(flags: int, mode: int, rest: bytes) -> None:
     """Whatever is behind the note, an event that names the file can be shown."""
@@ -1198,7 +1206,6 @@ def test_any_bytes_are_a_file(flags: int, mode: int, rest: bytes) -> None:
     assert str(found)
 
 
-@settings(deadline=None, database=None)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_an_address(data: bytes) -> None:
     """A program may pass anything as an address."""
