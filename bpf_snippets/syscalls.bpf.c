@@ -99,25 +99,27 @@ INLINE void take_fd(struct task *task, u32 arg, bool first)
 }
 
 /* Looks at one argument; `again` is the second look, at exit, when the kernel itself has touched the page. */
-INLINE void take(struct task *task, u8 capture, u32 arg, bool again)
+GLOBAL int take(struct task *task, u32 capture, u32 arg, bool again)
 {
+	if (!task || arg >= CALL_ARGS)
+		return 0;
 	u64 *args = task->event.args;
 	if (capture == CAPTURE_FD || capture == CAPTURE_FD_MORE) {
 		if (!again) /* by now it may stand for something else */
 			take_fd(task, arg, capture == CAPTURE_FD);
-		return;
+		return 0;
 	}
 	if (!args[arg]) {
 		if (capture == CAPTURE_PATH_AT && arg && !again)
 			take_base(&task->event, arg, args[arg - 1]); /* NULL means the descriptor itself */
-		return;
+		return 0;
 	}
 	if (capture == CAPTURE_STRING) {
 		take_path(task, arg, again ? BLOB_REREAD : 0);
 	} else if (capture == CAPTURE_PATH || capture == CAPTURE_PATH_AT) {
 		u8 first = take_path(task, arg, again ? BLOB_REREAD : 0);
 		if (again)
-			return;
+			return 0;
 		if (first != '/')
 			take_base(&task->event, arg, capture == CAPTURE_PATH_AT && arg ? (s32)args[arg - 1] : AT_FDCWD);
 		if (first == '/' || !first)
@@ -136,15 +138,18 @@ INLINE void take(struct task *task, u8 capture, u32 arg, bool again)
 	} else if (capture == CAPTURE_MESSAGES && arg < CALL_ARGS - 1) {
 		take_messages(task, arg, args[arg + 1]);
 	}
+	return 0;
 }
 
 /* What the kernel wrote, at the exit of a call that succeeded. */
-INLINE void take_written(struct task *task, u8 capture, u32 arg)
+GLOBAL int take_written(struct task *task, u32 capture, u32 arg)
 {
+	if (!task || arg >= CALL_ARGS)
+		return 0;
 	u64 *args = task->event.args;
 	u32 size = 0;
 	if (!args[arg])
-		return;
+		return 0;
 	if (capture == CAPTURE_FDS_OUT) {
 		take_bytes(task, arg, BLOB_STRUCT, (void *)args[arg], 8);
 	} else if (capture == CAPTURE_MESSAGES_OUT) {
@@ -155,6 +160,7 @@ INLINE void take_written(struct task *task, u8 capture, u32 arg)
 		bpf_probe_read_user(&size, sizeof(size), (void *)args[arg + 1]);
 		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], size);
 	}
+	return 0;
 }
 
 /* Records what a call gave a descriptor for. */

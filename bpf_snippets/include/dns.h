@@ -94,13 +94,15 @@ static long take_each_datagram(u64 index, struct datagrams *at)
 }
 
 /* Takes the message of a call that sends, at its exit; or of one that received. */
-INLINE void take_dns(struct event *event, u8 payload)
+GLOBAL int take_dns(struct event *event, u32 payload)
 {
+	if (!event)
+		return 0;
 	u64 *args = event->args;
 	bool known = event->file & IDENTITY_DNS;
 	struct user_msghdr header;
 	if (!(event->file & IDENTITY_SOCKET) || event->ret <= 0)
-		return;
+		return 0;
 	if (payload == PAYLOAD_BUFFER) {
 		if (known)
 			take_buffer(event, args[1], event->ret);
@@ -118,4 +120,5 @@ INLINE void take_dns(struct event *event, u8 payload)
 		struct datagrams at = {.event = event, .address = args[1], .known = known, .received = true};
 		bpf_loop(event->ret < MAX_DATAGRAMS ? event->ret : MAX_DATAGRAMS, take_each_datagram, &at, 0);
 	}
+	return 0;
 }

@@ -202,7 +202,7 @@ INLINE void identify_pseudo(struct walk *at)
 /* The identity of a path; sends its name if user space doesn't have it. 0 if it can't be told.
  * A global function, verified once: hence plain numbers for pointers.
  */
-__attribute__((noinline)) u64 identify_path(u64 path_address, u64 inode_address)
+GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
 {
 	struct inode *inode = (void *)inode_address;
 	struct path start;

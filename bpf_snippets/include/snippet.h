@@ -17,6 +17,10 @@ typedef signed long long s64;
 
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
+/* A function that the verifier checks once, on its own, whoever calls it: its pointers may be anything but what is
+ * checked in it.
+ */
+#define GLOBAL __attribute__((noinline))
 #define PRESERVE __attribute__((preserve_access_index))
 #define BARRIER(var) asm volatile("" : "+r"(var))
 

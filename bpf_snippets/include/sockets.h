@@ -130,7 +130,7 @@ INLINE u64 identify_socket(struct file *file, struct inode *inode)
 }
 
 /* The identity of what an open file stands for, 0 if it can't be told. */
-__attribute__((noinline)) u64 identify(u64 file_address)
+GLOBAL u64 identify(u64 file_address)
 {
 	struct file *file = (void *)file_address;
 	struct inode *inode = READ(file, f_inode);
