@@ -16,7 +16,7 @@ from .effects import Kind, calls_of, file_events, network_events, process_events
 from .errors import InconclusiveRecording, SiblingCallWarning
 from .events import FileEvent, Gap, NetworkEvent, ProcessEvent, SyscallEvent
 from .match import E, Events, Query, effect_query, query
-from .names import with_names
+from .names import load, with_names
 from .syscalls import Table
 
 __all__ = ["Assertions"]
@@ -37,8 +37,8 @@ class Assertions(ABC):
         """The events of these calls in the recording that this is a part of, in kernel order; None if it is whole."""
         return None
 
-    def _silently(self) -> AbstractContextManager[None]:
-        """While the recording is worked on: nothing that this thread does is recorded."""
+    def _silently(self, *, entirely: bool = False) -> AbstractContextManager[None]:  # noqa: ARG002 (a part needs it)
+        """While the plugin is at work: memory and lock calls of this thread are not recorded, or ``entirely`` none."""
         return nullcontext()
 
     @property
@@ -116,6 +116,9 @@ class Assertions(ABC):
             names = calls_of("network", self._table)
             calls = self._events(names)
             whole = self._context(names)
+            if any(call.payloads for call in whole or calls):
+                with self._silently(entirely=True):
+                    load()
             told = (event for call in whole or calls for event in network_events(call, self._table))
             found = [*with_names(told)]
             if whole is not None:

@@ -480,6 +480,21 @@ class _Reading:
             if argument.base:
                 self._take_directory(argument.base, index, passed)
         self._take_descriptors()
+        self._take_true_ends()
+
+    def _take_true_ends(self) -> None:
+        """Whom a send went to, where that is not the address it was given."""
+        socket = next((file.socket for file in self.files.values() if file.socket is not None), None)
+        if not self._call.name.startswith("send") or socket is None or not self.addresses:
+            return
+        if socket.family == "AF_INET" and socket.type != "SOCK_STREAM":  # takes AF_UNSPEC for AF_INET
+            self.addresses = [_as_inet(address) for address in self.addresses]
+        unspecified = any(address.family == "AF_UNSPEC" for address in self.addresses)
+        fewer = self._call.name == "sendmmsg" and len(self.addresses) < self._values["vlen"]
+        if self.peer is not None and socket.type == "SOCK_STREAM":
+            self.addresses = [self.peer]  # a connected one takes no other
+        elif self.peer is not None and (unspecified or fewer):
+            self.addresses.append(self.peer)
 
     def _take_descriptors(self) -> None:
         if "open" in self._call.classes and not self._finished:
@@ -593,6 +608,14 @@ def _members(kind: str, data: bytes) -> Any:
     words = [int.from_bytes(data[start : start + 8], "little") for start in range(0, len(data) - 7, 8)]
     members = dict(zip(STRUCT_MEMBERS.get(kind, ()), words, strict=False))
     return {name: value for name, value in members.items() if name in SHOWN_MEMBERS and (value or name != "mode")}
+
+
+def _as_inet(address: Address) -> Address:
+    """An address without a family as the kernel takes it on a socket of AF_INET."""
+    data = dict(address.members).get("sa_data")
+    if address.family != "AF_UNSPEC" or not isinstance(data, bytes):
+        return address
+    return parse_address(b"\2\0" + data)
 
 
 def _word(blob: Blob) -> int:

@@ -123,7 +123,7 @@ connect: connect(fd) probe(uservaddr)
 bind: bind(fd) create(umyaddr)
 listen: listen(fd)
 accept accept4: accept(fd)
-sendto sendmsg sendmmsg: send(fd)
+sendto sendmsg sendmmsg: send(fd) connect(fd)?flags&MSG_FASTOPEN
 recvfrom recvmsg recvmmsg: receive(fd)
 shutdown: shutdown(fd)
 
@@ -446,6 +446,8 @@ def _ends(reading: _Reading, target: _Target, socket: Socket | None) -> list[tup
         return [*sent, *[(address, "failed") for address in call.addresses[count : count + 1]]]
     if target.op in _OF_SOCKETS:  # a read or write of one of perhaps two descriptors
         return [(peer, result)]
+    if target.op == "send" and call.addresses:
+        return [(address, result) for address in call.addresses]
     return [(call.address or peer, result)]
 
 

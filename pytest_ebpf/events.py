@@ -44,6 +44,8 @@ class Process:
     """Test and phase that started it, None for the pytest process itself."""
     is_self: bool = False
     """True for the pytest process."""
+    ns_pid: int | None = field(default=None, repr=False)
+    """Process id as its own PID namespace counts it, as in a container; None where that isn't known."""
 
     def chain(self) -> Iterator[Process]:
         """This process, its parent, and so on up to the pytest process."""

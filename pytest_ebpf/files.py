@@ -85,7 +85,8 @@ def _socket(note: bytes) -> Socket:
     if family in (AF_INET, AF_INET6):
         size = 4 if family == AF_INET else 16
         ours = _ip_address(names["family"], local[:size], local_port)
-        theirs = _ip_address(names["family"], peer[:size], peer_port) if peer_port else None
+        connected = peer_port or any(peer[:size])  # raw and ping sockets have a peer without a port
+        theirs = _ip_address(names["family"], peer[:size], peer_port) if connected else None
         return Socket(**names, local=ours, peer=theirs)
     return Socket(**names)
 

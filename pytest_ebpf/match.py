@@ -730,9 +730,19 @@ def _task_id(scope: _Scope, name: str, value: object) -> Filter:
         raise ValueError(f"{name}: {value} is nobody's: ids are positive")
     accept = _int_value(name, value)
     accepts = accept.test
+
+    def is_process(event: SyscallEvent | Effect) -> Verdict:
+        # In a PID namespace, as in a container, what the test knows is the process's own number.
+        own = event.process.ns_pid
+        return accepts(event.pid) or (own is not None and accepts(own))
+
+    def is_thread(event: SyscallEvent | Effect) -> Verdict:
+        own = event.process.ns_pid
+        return accepts(event.tid) or (False if own in (None, event.process.pid) else None)
+
     if name == "pid":
-        return Filter(name, value, lambda event: accepts(event.pid), lambda event: f"{event.pid} {accept.phrase}")
-    return Filter(name, value, lambda event: accepts(event.tid), lambda event: f"{event.tid} {accept.phrase}")
+        return Filter(name, value, is_process, lambda event: f"{event.pid} {accept.phrase}")
+    return Filter(name, value, is_thread, lambda event: f"{event.tid} {accept.phrase}")
 
 
 def _comm(_scope: _Scope, name: str, value: object) -> Filter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -140,6 +141,15 @@ def _is_dns(event: NetworkEvent) -> bool:
     )
 
 
+@functools.cache
+def load() -> None:
+    """Load the library and all its kinds of record, which it would else load when one comes along."""
+    import dns.message
+    import dns.rdata
+
+    dns.rdata.load_all_types()  # type: ignore[no-untyped-call]
+
+
 def parse_message(data: bytes) -> Message:
     """A message of DNS without the length that stands before it by TCP. Whatever can't be read is left out.
 
@@ -148,6 +158,7 @@ def parse_message(data: bytes) -> Message:
     """
     if len(data) < HEADER_BYTES:
         return Message(None, None)
+    load()
     import dns.message
     import dns.rdataclass
     import dns.rdatatype

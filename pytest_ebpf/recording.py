@@ -103,8 +103,8 @@ class Recording(Assertions):
     def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:
         return None if self._parent is None else self._session.calls(self._whole, self._whole, names)
 
-    def _silently(self) -> AbstractContextManager[None]:
-        return self._session.unobserved(entirely=True)
+    def _silently(self, *, entirely: bool = False) -> AbstractContextManager[None]:
+        return self._session.unobserved(entirely=entirely)
 
     @property
     def _table(self) -> Table:

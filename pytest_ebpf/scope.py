@@ -93,17 +93,19 @@ class Scope:
         return pid == self.own_pid or tag == 0 or tag in whole
 
     def _enrol(self, note: Note, exe: str | None) -> None:
-        tid, pid, _, _, parent_pid, slot = note.args
+        tid, pid, _, ns_pid, parent_pid, slot = note.args
         self._live[tid] = (slot, note.image)
         self._threads[pid] += 1
         if note.is_self:
             self.own_pid = pid
         if tid == pid:
             parent = self.images.get(ENROLLED | parent_pid)
-            self.images[note.image] = Process(pid=pid, comm=note.comm, exe=exe, parent=parent, is_self=note.is_self)
+            self.images[note.image] = Process(
+                pid=pid, comm=note.comm, exe=exe, parent=parent, is_self=note.is_self, ns_pid=ns_pid
+            )
 
     def _fork(self, note: Note) -> None:
-        tid, pid, _, _, flags, slot = note.args
+        tid, pid, _, ns_pid, flags, slot = note.args
         self._threads[pid] += 1
         if flags & CLONE_THREAD:
             self._live[tid] = (slot, note.image)
@@ -117,6 +119,7 @@ class Scope:
             argv=parent.argv if parent else (),
             parent=parent,
             started_by=self._label(note.tag),
+            ns_pid=ns_pid,
         )
 
     def _exec(self, note: Note, exe: str | None, argv: tuple[str, ...]) -> None:

@@ -61,6 +61,7 @@ IDS_OFFSET = 152
 STATE_OFFSET = 160
 MUTED_OFFSET = 161
 # Fields of struct event.
+TAG_OFFSET = 108
 KIND_OFFSET = 118
 FLAGS_OFFSET = 119
 UNREAD_OFFSET = 120
@@ -85,6 +86,10 @@ class Session:
         self.started: Started | None = None
         self.last_segment = 0
         self._labels: dict[int, str] = {}
+        self._kept_from = 0
+        """The first segment of which anything is held."""
+        self._lost_before = {LOST_NOTES: 0, LOST_RINGS: 0}
+        self._owner = os.getpid()
         self._label = ""
         self._recording = False
         self._pauses: set[object] = set()
@@ -129,6 +134,8 @@ class Session:
         """Stop the engine and give the memory back. Recordings read before stay good."""
         _sessions.discard(self)
         self.abandon()
+        if os.getpid() != self._owner:
+            return  # a forked child: neither the engine nor the memory is its own
         self.engine.stop()
         for memory in self._memory:
             memory.close()
@@ -216,9 +223,15 @@ class Session:
 
     def begin_test(self, label: str) -> None:
         """Drop what an earlier test recorded and the pauses it left; ``label`` is the new test and its phase."""
+        if self.started is None:
+            raise EbpfError("record a test: a forked child can't (run it in the pytest process)")
         self._label = label
         self._pauses.clear()
+        # An exception of a signal handler may have left this behind.
+        self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = 0
         self.forget()
+        self._kept_from = self.last_segment + 1
+        self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS)}
 
     def pause(self) -> object:
         """Record nothing until this pause is over: give `resume` what this returns."""
@@ -263,15 +276,17 @@ class Session:
             )
         muted = self._own_slot() * TASK_BYTES + MUTED_OFFSET
         before = self._tasks[muted]
-        self._tasks[muted] = ENTIRELY_MUTED if entirely else max(before, QUIETLY_MUTED)
+        during = ENTIRELY_MUTED if entirely else max(before, QUIETLY_MUTED)
         collecting = gc.isenabled()
-        gc.disable()
         try:
+            # A signal handler may raise after any call: none stands between a store and the try, or the finally.
+            self._tasks[muted] = during
+            gc.disable()
             yield
         finally:
+            self._tasks[muted] = before
             if collecting:
                 gc.enable()
-            self._tasks[muted] = before
 
     def _own_slot(self) -> int:
         """The task slot of this thread. Makes no system call."""
@@ -289,6 +304,7 @@ class Session:
     def calls(self, whole: Segments, part: Segments, names: frozenset[str] | None = None) -> Calls:
         """Events of the calls of ``part`` of a window, in order of entry. ``names`` None means all."""
         with self._lock, self.unobserved():
+            self._check_kept(whole)
             self._drain()
             flying = self._in_flight()
             self._drain()
@@ -308,6 +324,7 @@ class Session:
     def ends(self, whole: Segments, part: Segments) -> list[SyscallEvent]:
         """The ends of processes in ``part`` of a window, each in place of a call."""
         with self._lock, self.unobserved():
+            self._check_kept(whole)
             self._drain()
             return [
                 end_of_process(end.note, end.process, end.status)
@@ -318,13 +335,44 @@ class Session:
     def gaps(self, whole: Segments, part: Segments) -> tuple[Gap, ...]:
         """Why the recording of ``part`` of a window is not complete; empty if it is."""
         with self._lock, self.unobserved():
+            self._check_kept(whole)
             self._drain()
             self._check_alive()
             return (
                 *self._broken,
+                *self._left_behind(whole, part),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
                 *self._undecoded(whole, part),
+            )
+
+    def _check_kept(self, whole: Segments) -> None:
+        """Raise EbpfError for a recording whose events are held no more."""
+        if whole.first < self._kept_from:
+            raise EbpfError(
+                "read the recording of an earlier test: it was dropped when the next one began "
+                "(ask in the test itself, or keep what .events gave)"
+            )
+
+    def _left_behind(self, whole: Segments, part: Segments) -> Iterator[Gap]:
+        """Calls in the window by processes that another test started: their own, or work that was handed to them."""
+        calls: Counter[str] = Counter()
+        pids: set[int] = set()
+        for block in self._blocks:
+            tags, kinds = _words_at(block, TAG_OFFSET), _bytes_at(block, KIND_OFFSET)
+            for index, tag in enumerate(tags):
+                if tag and tag not in whole and kinds[index] in (CALL_KIND, RING_KIND):
+                    raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
+                    if raw.segment in part and raw.pid != self.scope.own_pid:
+                        calls[self.table.by_number(raw.nr).name] += 1
+                        pids.add(raw.pid)
+        if calls:
+            who = ", ".join(map(str, sorted(pids)[:5]))
+            yield Gap(
+                f"processes that an earlier test started ({who}) made {calls.total():,} calls, perhaps for this test",
+                "start them in a fixture, or end them with the test that starts them",
+                calls=frozenset(calls),
+                count=calls.total(),
             )
 
     def _decoder(self) -> Decoder:
@@ -385,7 +433,11 @@ class Session:
 
     def _in_flight(self) -> list[RawCall]:
         found: list[RawCall] = []
-        for slot in self.scope.slots:
+        slots = self.scope.slots
+        if self._control[LOST_NOTES]:  # there may be tasks that we have not heard of
+            states = bytes(self._tasks[STATE_OFFSET::TASK_BYTES])
+            slots = [slot for slot, state in enumerate(states) if state == RECORDED]
+        for slot in slots:
             start = slot * TASK_BYTES
             if self._tasks[start + STATE_OFFSET] != RECORDED:
                 continue
@@ -456,14 +508,15 @@ class Session:
             )
 
     def _lost_tasks(self) -> Iterator[Gap]:
-        tasks, notes = self._control[LOST_TASKS], self._control[LOST_NOTES]
+        tasks = self._control[LOST_TASKS]  # of the session: such a task may live on
+        notes = self._control[LOST_NOTES] - self._lost_before[LOST_NOTES]
         if tasks:
             yield Gap(
                 f"{tasks:,} tasks were not followed: more than {TASK_SLOTS - 1:,} lived at one time",
                 "start fewer processes and threads at one time",
                 count=tasks,
             )
-        rings = self._control[LOST_RINGS]
+        rings = self._control[LOST_RINGS] - self._lost_before[LOST_RINGS]
         if rings:
             yield Gap(
                 f"{rings:,} operations on an io_uring found no room in the recorder's memory",
@@ -574,6 +627,11 @@ Decoder = Callable[..., SyscallEvent]
 def _bytes_at(block: bytes, offset: int) -> list[int]:
     """One column of a block of events, of one byte each."""
     return memoryview(block)[HEADER_BYTES + offset :: STRIDE].tolist()
+
+
+def _words_at(block: bytes, offset: int) -> list[int]:
+    """One column of a block of events, of four bytes each."""
+    return memoryview(block).cast("I")[(HEADER_BYTES + offset) // 4 :: STRIDE // 4].tolist()
 
 
 def _numbers_of(block: bytes) -> list[int]:

@@ -20,7 +20,7 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from pytest_ebpf import InconclusiveRecording
+from pytest_ebpf import InconclusiveRecording, names
 from pytest_ebpf.recording import Recording
 
 SIZE = 1009
@@ -694,6 +694,7 @@ def test_reading_names_is_silent(ebpf: Recording, monkeypatch: pytest.MonkeyPatc
     with ebpf.window() as window:
         for name in [name for name in sys.modules if name.partition(".")[0] == "dns"]:
             monkeypatch.delitem(sys.modules, name)
+        names.load.cache_clear()
         assert ebpf.network(op="dns").where(host="host-1.test")
         assert "dns.message" in sys.modules
     assert window.files(path="*/dns/*") == []

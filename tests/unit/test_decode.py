@@ -61,7 +61,7 @@ def socket_note(
 HOME, SRV, ROOT, ONE, TWO = 0x11, 0x13, 0x15, 0x17, 0x19
 HOSTS, GONE, CUT, FAILED = 0x21, 0x23, 0x25, 0x27
 PIPE, MEMFD, EPOLL, FIFO, TTY = 0x31, 0x33, 0x35, 0x37, 0x39
-TCP, TCP6, UDP, LISTENING, NETLINK = 0x41, 0x43, 0x45, 0x47, 0x49
+TCP, TCP6, UDP, LISTENING, NETLINK, UDP_PEER, PING = 0x41, 0x43, 0x45, 0x47, 0x49, 0x4B, 0x4D
 UNIX, UNIX_PAIR, UNIX_ALONE = 0x51, 0x53, 0x55
 NEVER_SENT = 0x99
 GIT = 0x61
@@ -87,6 +87,8 @@ NOTES: dict[int, tuple[int, bytes]] = {
     TCP: (0, socket_note(socket.AF_INET, HERE, THERE, (40000, 8080))),
     TCP6: (0, socket_note(socket.AF_INET6, HERE6, THERE6, (40000, 443))),
     UDP: (0, socket_note(socket.AF_INET, kind=socket.SOCK_DGRAM)),
+    UDP_PEER: (0, socket_note(socket.AF_INET, HERE, THERE, (40000, 8080), kind=socket.SOCK_DGRAM)),
+    PING: (0, socket_note(socket.AF_INET, HERE, THERE, kind=socket.SOCK_DGRAM)),
     LISTENING: (0, socket_note(socket.AF_INET, HERE, ports=(80, 0))),
     NETLINK: (0, socket_note(socket.AF_NETLINK, kind=socket.SOCK_RAW)),
     UNIX: (0, socket_note(socket.AF_UNIX, peer_inode=77, names=(b"", b"\1\0/run/x.sock\0"))),
@@ -508,9 +510,34 @@ def test_address_of_a_connected_socket(name: str) -> None:
 
 
 def test_address_of_the_call_comes_first() -> None:
-    """A connected datagram socket can still send elsewhere."""
-    found = event("sendto", 3, 1, 2, 0, 4, 16, blobs=(blob(BlobKind.ADDRESS, INET6, 4),), file=TCP, ret=2)
+    """A connected datagram socket can still send elsewhere; a stream can't, whatever address it is given."""
+    elsewhere = (blob(BlobKind.ADDRESS, INET6, 4),)
+    found = event("sendto", 3, 1, 2, 0, 4, 16, blobs=elsewhere, file=UDP_PEER, ret=2)
     assert found.addresses == (Address("AF_INET6", host="2001:db8::7", port=443),)
+    found = event("sendto", 3, 1, 2, 0, 4, 16, blobs=elsewhere, file=TCP, ret=2)
+    assert found.addresses == (PEER,)
+
+
+def test_messages_without_a_name_go_to_the_peer() -> None:
+    """Of several, each that has a name goes there, the others to the socket's other end."""
+    named = (blob(BlobKind.ADDRESS, INET, 1),)
+    found = event("sendmmsg", 3, 1, 2, 0, blobs=named, file=UDP_PEER, ret=2)
+    assert found.addresses == (files.parse_address(INET), PEER)
+    assert event("sendmmsg", 3, 1, 1, 0, blobs=named, file=UDP_PEER, ret=1).addresses == (files.parse_address(INET),)
+
+
+def test_address_without_a_family() -> None:
+    """A datagram socket of AF_INET sends to what stands there; one of AF_INET6 to its other end."""
+    unspecified = (blob(BlobKind.ADDRESS, b"\0\0" + INET[2:], 4),)
+    found = event("sendto", 3, 1, 2, 0, 4, 16, blobs=unspecified, file=UDP, ret=2)
+    assert found.addresses == (files.parse_address(INET),)
+    found = event("sendto", 3, 1, 2, 0, 4, 16, blobs=unspecified, file=TCP6, ret=2)
+    assert [address.host for address in found.addresses] == ["2001:db8::7"]
+
+
+def test_other_end_without_a_port() -> None:
+    """Raw and ping sockets have one."""
+    assert event("write", 3, 1, 2, file=PING, ret=2).addresses == (Address("AF_INET", host="192.0.2.7", port=0),)
 
 
 @pytest.mark.parametrize("file", [UDP, LISTENING, NETLINK, UNIX_ALONE, HOSTS, PIPE])

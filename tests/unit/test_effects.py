@@ -40,6 +40,8 @@ _OF_BUILDER = inspect.signature(event).parameters
 
 def call(name: str, ret: int | None = 0, **more: Any) -> SyscallEvent:
     """A call with all that an event can have."""
+    if name.startswith("send") and name != "sendfile":
+        more["args"] = {"flags": 0, **more.get("args", {})}
     known = {key: more.pop(key) for key in list(more) if key in _OF_BUILDER}
     made = event(name, ret, **known)
     paths = {"abspaths": more.get("abspaths", {})}
@@ -257,6 +259,12 @@ def test_a_send_knows_its_peer() -> None:
         assert (sent.op, sent.address, sent.port, sent.nbytes, sent.family) == ("send", PEER, 80, 5, "AF_INET")
     (sent,) = network_events(call("sendto", 5, address=RESOLVER, files={"fd": on_socket(None, "SOCK_DGRAM")}), TABLE)
     assert sent.address == RESOLVER
+
+
+def test_fast_open_connects() -> None:
+    """A send can open the connection that it sends on."""
+    fast = call("sendto", 5, address=PEER, args={"flags": 0x20000000}, files={"fd": on_socket(None)})
+    assert [(each.op, each.address) for each in network_events(fast, TABLE)] == [("send", PEER), ("connect", PEER)]
 
 
 def test_several_messages() -> None:
