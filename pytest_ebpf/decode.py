@@ -43,6 +43,7 @@ CALL_KIND = 1
 RING_KIND = 6
 EFAULT = 14
 MAP_ANONYMOUS = 0x20
+PATH_BYTES = 4096
 EBADF = 9
 
 
@@ -407,6 +408,8 @@ class _Reading:
             self._values[name] = os.fsdecode(blob.data)
             if blob.flags & BlobFlag.CUT.value:
                 self.unread |= {"path", name} if argument.kind == "path" else {name}
+            elif blob.flags & BlobFlag.REREAD.value and self._overwritten(blob.arg):
+                self.unread |= {"path", name}
             elif argument.kind == "path":
                 self._passed[blob.arg] = self._values[name]
         elif blob.kind == BlobKind.FD:
@@ -437,6 +440,16 @@ class _Reading:
         else:
             self.files[name] = file
             self._annotate(name, file)
+
+    def _overwritten(self, index: int) -> bool:
+        """Whether the kernel may have written its answer over a string that was read only at exit."""
+        start = self._raw.args[index]
+        written = (
+            address
+            for argument, address in zip(self._call.args, self._raw.args, strict=False)
+            if argument.kind in ("buffer_out", "pointer")
+        )
+        return any(address and abs(address - start) < PATH_BYTES for address in written)
 
     def _annotate(self, name: str, file: File) -> None:
         """Say of the descriptor in an argument what it stands for."""
