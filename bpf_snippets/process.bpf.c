@@ -7,7 +7,6 @@
 
 #define CLONE_THREAD 0x00010000
 #define PARENTS_UP 64
-#define SIGSYS 31
 
 struct linux_binprm {
 	struct file *file;
@@ -78,6 +77,29 @@ INLINE void take_exe(struct event *event, struct file *file)
 		event->lost |= 1;
 }
 
+/* The old program's memory is gone by sys_exit: a path of execve that was unreadable at entry is taken from the kernel's
+ * copy. That of execveat has the descriptor worked into it, so it stays unknown. The arguments come with the EXEC event.
+ */
+INLINE void take_executed_path(struct task *task, struct linux_binprm *bprm)
+{
+	struct event *event = &task->event;
+	struct spec *spec = spec_of(event->nr);
+	struct blob *blob = scratch_blob(event->call, EVENT_CALL, BLOB_PATH, 0);
+	u8 unread = event->unread;
+	event->unread = 0; /* a second look at exit would read the new program's memory */
+	if (!(unread & 1)) {
+		event->lost |= spec && spec->capture[1] == CAPTURE_PATH_AT ? unread & 2 : 0;
+		return;
+	}
+	long n = blob ? bpf_probe_read_kernel_str(blob->data, PATH_BYTES + 1, READ(bprm, filename)) : -1;
+	if (n > 0) {
+		blob->size = n - 1;
+		blob->flags = BLOB_REREAD;
+	}
+	if (n <= 0 || emit_blob(blob))
+		event->lost |= 1;
+}
+
 SEC("raw_tp/sched_process_exec")
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -97,21 +119,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		task->ns_tid = task->ns_pid;
 	}
 	task->next_image = task->event.call;
-	/* The old program's memory is gone by sys_exit, so a path that was unreadable at entry is taken here. */
-	if (task->state == TASK_RECORDED && task->event.unread) {
-		u8 arg = task->event.unread & 1 ? 0 : 1;
-		struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, BLOB_PATH, arg);
-		long n = -1;
-		if (blob)
-			n = bpf_probe_read_kernel_str(blob->data, PATH_BYTES + 1, READ(bprm, filename));
-		if (blob && n > 0) {
-			blob->size = n - 1;
-			blob->flags = BLOB_REREAD;
-			task->event.unread = 0;
-			if (emit_blob(blob))
-				task->event.lost |= 1 << arg;
-		}
-	}
+	if (task->state == TASK_RECORDED && task->event.unread)
+		take_executed_path(task, bprm);
 	struct event event = {};
 	event.kind = EVENT_EXEC;
 	event.call = task->event.call;

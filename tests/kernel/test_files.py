@@ -320,3 +320,31 @@ def test_the_root_is_a_directory(ebpf: Recording) -> None:
     os.close(fd)
     assert [event.realpath for event in ebpf.syscalls("openat")] == ["/", "/etc/hosts"]
     assert [event.realpath for event in ebpf.syscalls("close")] == ["/etc/hosts", "/"]
+
+
+@pytest.mark.parametrize("name", ["execve", "execveat"])
+def test_program_on_a_cold_page(ebpf: Recording, tmp_path: Path, libc: ctypes.CDLL, name: str) -> None:
+    """Its path is that which was asked for; where the kernel kept only another spelling, it is unknown."""
+    number = {"x86_64": {"execve": 59, "execveat": 322}, "aarch64": {"execve": 221, "execveat": 281}}[
+        os.uname().machine
+    ]
+    directory = os.open("/bin", os.O_RDONLY)
+    memory = _cold_path(tmp_path, b"/bin/true" if name == "execve" else b"true")
+    argv = (ctypes.c_char_p * 2)(b"true", None)
+    path = ctypes.c_void_p(_address(memory))
+    before = () if name == "execve" else (directory,)
+    if os.fork() == 0:
+        libc.syscall(number[name], *before, path, argv, None, 0)
+        os._exit(1)
+    assert os.wait()[1] == 0
+    os.close(directory)
+    event = ebpf.syscalls(name, ok=True).first
+    assert event is not None
+    assert event.args["argv"] == ("true",)
+    if name == "execve":
+        assert event.path == "/bin/true"
+        assert ebpf.complete, ebpf.gaps
+    else:
+        assert event.path is None
+        with pytest.raises(InconclusiveRecording):
+            ebpf.assert_no_syscall("execveat", path="/etc/passwd")
