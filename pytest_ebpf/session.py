@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from .decode import (
     CALL_KIND,
@@ -68,9 +68,6 @@ UNREAD_OFFSET = 120
 LOST_OFFSET = 121
 NUMBER_OFFSET = 116
 RECORDED = 2
-AIO_OPERATIONS = frozenset(
-    f"IOCB_CMD_{name}" for name in ("FDSYNC", "FSYNC", "NOOP", "POLL", "PREAD", "PREADV", "PWRITE", "PWRITEV")
-)
 # Of struct task's `muted`.
 QUIETLY_MUTED, ENTIRELY_MUTED = 1, 2
 
@@ -358,20 +355,22 @@ class Session:
         """Calls in the window by processes that another test started: their own, or work that was handed to them."""
         calls: Counter[str] = Counter()
         pids: set[int] = set()
+        foreign = 0
         for block in self._blocks:
-            tags, kinds = _words_at(block, TAG_OFFSET), _bytes_at(block, KIND_OFFSET)
+            tags, kinds = _column(block, TAG_OFFSET, "I"), _column(block, KIND_OFFSET)
             for index, tag in enumerate(tags):
                 if tag and tag not in whole and kinds[index] in (CALL_KIND, RING_KIND):
                     raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
                     if raw.segment in part and raw.pid != self.scope.own_pid:
                         calls[self.table.by_number(raw.nr).name] += 1
+                        foreign += raw.flags & EventFlag.FOREIGN.value
                         pids.add(raw.pid)
         if calls:
             who = ", ".join(map(str, sorted(pids)[:5]))
             yield Gap(
                 f"processes that an earlier test started ({who}) made {calls.total():,} calls, perhaps for this test",
                 "start them in a fixture, or end them with the test that starts them",
-                calls=frozenset(calls),
+                calls=None if foreign else frozenset(calls),
                 count=calls.total(),
             )
 
@@ -389,7 +388,8 @@ class Session:
         return decode
 
     def _numbers(self, names: frozenset[str]) -> frozenset[int]:
-        return frozenset(number for number, call in self.table.items() if call.name in names)
+        numbers = (self.table.number(name) for name in names)
+        return frozenset(number for number in numbers if number is not None)
 
     def _wanted(self, raw: RawCall, numbers: frozenset[int] | None) -> bool:
         return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value)
@@ -399,7 +399,7 @@ class Session:
             rows = [
                 index
                 for index, (kind, number) in enumerate(
-                    zip(_bytes_at(block, KIND_OFFSET), _numbers_of(block), strict=True)
+                    zip(_column(block, KIND_OFFSET), _column(block, NUMBER_OFFSET, "H"), strict=True)
                 )
                 if (kind == CALL_KIND and (numbers is None or number in numbers))
                 or (kind == RING_KIND and (numbers is None or number + RING in numbers))
@@ -412,10 +412,10 @@ class Session:
         """The calls with a flag or an unread argument, and all ring operations."""
         for block in self._blocks:
             columns = zip(
-                _bytes_at(block, KIND_OFFSET),
-                _bytes_at(block, FLAGS_OFFSET),
-                _bytes_at(block, UNREAD_OFFSET),
-                _bytes_at(block, LOST_OFFSET),
+                _column(block, KIND_OFFSET),
+                _column(block, FLAGS_OFFSET),
+                _column(block, UNREAD_OFFSET),
+                _column(block, LOST_OFFSET),
                 strict=True,
             )
             rows = [
@@ -463,7 +463,7 @@ class Session:
         if not block:
             return
         self._blocks.append(block)
-        kinds = _bytes_at(block, KIND_OFFSET)
+        kinds = _column(block, KIND_OFFSET)
         if kinds.count(CALL_KIND) != len(kinds):
             for index, kind in enumerate(kinds):
                 if kind not in (CALL_KIND, RING_KIND):
@@ -566,7 +566,7 @@ class Session:
             yield Gap(
                 f"not all of {unread_aio:,} operations of kernel aio could be read from their io_submit",
                 "submit at most 256 at a time",
-                calls=AIO_OPERATIONS,
+                calls=frozenset(name for name in self.table.names if name.startswith("IOCB_CMD_")),
                 count=unread_aio,
             )
         for (name, what), count in unread.items():
@@ -624,19 +624,10 @@ Decoder = Callable[..., SyscallEvent]
 """Takes a RawCall, and whether it is in flight."""
 
 
-def _bytes_at(block: bytes, offset: int) -> list[int]:
-    """One column of a block of events, of one byte each."""
-    return memoryview(block)[HEADER_BYTES + offset :: STRIDE].tolist()
-
-
-def _words_at(block: bytes, offset: int) -> list[int]:
-    """One column of a block of events, of four bytes each."""
-    return memoryview(block).cast("I")[(HEADER_BYTES + offset) // 4 :: STRIDE // 4].tolist()
-
-
-def _numbers_of(block: bytes) -> list[int]:
-    """The call numbers of a block of events."""
-    return memoryview(block).cast("H")[(HEADER_BYTES + NUMBER_OFFSET) // 2 :: STRIDE // 2].tolist()
+def _column(block: bytes, offset: int, code: Literal["B", "H", "I"] = "B") -> list[int]:
+    """One field of each event of a block; ``code`` is its size, as struct has it."""
+    words = memoryview(block).cast(code)
+    return words[(HEADER_BYTES + offset) // words.itemsize :: STRIDE // words.itemsize].tolist()
 
 
 _sessions: set[Session] = set()

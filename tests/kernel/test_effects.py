@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -604,7 +603,6 @@ def resolver() -> Iterator[str]:
             thread.join()
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare, for a resolv.conf of its own")
 @pytest.mark.parametrize("options", ["", "options use-vc"], ids=["udp", "tcp"])
 def test_names_that_the_c_library_resolves(ebpf: Recording, resolver: str, tmp_path: Path, options: str) -> None:
     """Queries and answers are events, and the names are those of the addresses that follow; by UDP and TCP."""

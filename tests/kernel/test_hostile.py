@@ -171,3 +171,11 @@ while True:
         assert event.path == "/nothing/" + "x" * 200
     assert len({event.pid for event in ebpf.syscalls("openat", path="/nothing/*")}) <= 7
     assert ebpf.complete, ebpf.gaps
+
+
+def test_call_that_has_no_name(ebpf: Recording, libc: ctypes.CDLL) -> None:
+    """A number that the table doesn't know is a call by that number, and can be asked for."""
+    assert libc.syscall(500, 1, 2, 3) == -1
+    ebpf.assert_syscall("syscall_0x1f4", errno="ENOSYS", arg2=3, count=1)
+    with pytest.raises(AssertionError):
+        ebpf.assert_no_syscall("syscall_0x1f4")
