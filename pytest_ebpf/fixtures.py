@@ -8,21 +8,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import engines, features
-from .errors import EngineUnavailable, ProbeError
+from .errors import EbpfError, EngineUnavailable, ProbeError
 from .options import Settings
+from .stash import RECORDING, SOURCE
 
 if TYPE_CHECKING:
+    from .phases import Phases
     from .recording import Recording
     from .session import Session
 
-__all__ = ["RECORDING", "SOURCE", "SessionSource", "ebpf"]
+__all__ = ["SessionSource", "ebpf"]
 
 
 class SessionSource:
     """Starts the session of this pytest run when it is first needed, and stops it at the end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, harness: frozenset[int], address: str | None) -> None:
         self.settings = settings
+        self._harness = harness
+        self._address = address
+        self.phases: Phases | None = None
+        """While a session runs."""
         self.choice = features.choose(settings.engine)
         self._session: Session | None = None
         self._problem: EngineUnavailable | ProbeError | None = self.choice.problem
@@ -31,9 +37,10 @@ class SessionSource:
         """Start now, if it can; a problem is kept for those who ask."""
         if self._session is not None or self._problem is not None:
             return
+        from .phases import Phases
         from .session import Session
 
-        session = Session(engines.create(self.choice.engine))
+        session = Session(engines.create(self.choice.engine, self._address), self._harness)
         try:
             session.start()
         except (EngineUnavailable, ProbeError) as problem:
@@ -41,6 +48,7 @@ class SessionSource:
             self._problem = problem
         else:
             self._session = session
+            self.phases = Phases(session)
 
     def get(self) -> Session:
         """The running session. Raises the problem that prevents it, or skips, as the user chose."""
@@ -57,11 +65,7 @@ class SessionSource:
         """End the session, if there is one."""
         if self._session is not None:
             self._session.stop()
-            self._session = None
-
-
-SOURCE = pytest.StashKey[SessionSource]()
-RECORDING = pytest.StashKey["Recording"]()
+            self._session = self.phases = None
 
 
 @pytest.fixture
@@ -71,11 +75,12 @@ def ebpf(request: pytest.FixtureRequest) -> Iterator[Recording]:
     Records the call phase: the test function, all threads of the pytest process, and every process that they start.
     """
     __tracebackhide__ = True
-    session = request.config.stash[SOURCE].get()
-    from .recording import Recording
-
-    session.begin_test(f"{request.node.nodeid} (call)")
-    recording = Recording(session)
-    request.node.stash[RECORDING] = recording
+    source = request.config.stash[SOURCE]
+    session = source.get()
+    if session.started is None or source.phases is None:
+        raise EbpfError("record a test: a forked child can't (run it in the pytest process)")
+    recording = request.node.stash.get(RECORDING, None)
+    if recording is None:  # asked for at run time, by a test that pytest took for one that isn't recorded
+        recording = request.node.stash[RECORDING] = source.phases.begin_late(request.node)
     yield recording
     recording.close()

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import unittest
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import secrets
+import threading
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
-from .fixtures import RECORDING, SOURCE, SessionSource, ebpf
+from .fixtures import SessionSource, ebpf
 from .options import add_options, read_settings
-
-if TYPE_CHECKING:
-    from .recording import Recording
+from .stash import RECORDING, SOURCE
 
 __all__ = ["ebpf"]
+
+HARNESS = frozenset(thread.native_id or 0 for thread in threading.enumerate()) - {threading.get_native_id()}
+"""The threads that were there before any test code: those of xdist's workers, of an IDE, of a debugger."""
+ADDRESS = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +27,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options."""
-    config.stash[SOURCE] = SessionSource(read_settings(config))
+    address = getattr(config, "workerinput", {}).get("ebpf_address")
+    config.stash[SOURCE] = SessionSource(read_settings(config), HARNESS, address)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let the workers of xdist that run on this machine share one recorder."""
+    if node.gateway.spec.popen:
+        address = node.config.stash.setdefault(ADDRESS, secrets.token_hex(16))
+        node.workerinput["ebpf_address"] = address
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -40,24 +49,72 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Start the engine before the first fixture runs, so that what fixtures start is followed from its first call."""
     if session.config.option.collectonly or session.config.option.setupplan:
         return
-    if any("ebpf" in getattr(item, "fixturenames", ()) for item in session.items):
+    if any(_is_recorded(item) for item in session.items):
         session.config.stash[SOURCE].start()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """A test begins, recorded or not: what it starts is its own."""
+    __tracebackhide__ = True
+    phases = item.config.stash[SOURCE].phases
+    if phases is not None:
+        recording = phases.begin_test(item, recorded=_is_recorded(item))
+        if recording is not None:
+            item.stash[RECORDING] = recording
+        elif RECORDING in item.stash:  # of the same test, run again
+            del item.stash[RECORDING]
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """What a fixture of a wider scope starts belongs to it, not to the test that happens to be the first to use it."""
+    __tracebackhide__ = True
+    phases = request.config.stash[SOURCE].phases
+    if phases is None or fixturedef.scope == "function":
+        return (yield)
+    with phases.fixture(fixturedef):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Wrap the test functions that pytest doesn't call itself: coroutine functions and the methods of unittest."""
+    __tracebackhide__ = True
+    phases = item.config.stash[SOURCE].phases
+    if phases is None:
+        return (yield)
+    with phases.call(item, item.stash.get(RECORDING, None)):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Open the window at the last moment before the test function, and close it right after."""
-    with _recorded(pyfuncitem):
+    __tracebackhide__ = True
+    phases = pyfuncitem.config.stash[SOURCE].phases
+    recording = pyfuncitem.stash.get(RECORDING, None)
+    if phases is None or recording is None:
+        return (yield)
+    with phases.function_call(pyfuncitem, recording):
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """The same for the methods of unittest's test cases, which that package calls itself."""
-    if isinstance(item, pytest.Function) and isinstance(item.instance, unittest.TestCase):
-        with _recorded(item):
-            return (yield)
-    return (yield)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """A test ends when its fixtures are torn down."""
+    __tracebackhide__ = True
+    phases = item.config.stash[SOURCE].phases
+    if phases is None:
+        return (yield)
+    phases.begin_phase("teardown")
+    try:
+        return (yield)
+    finally:
+        phases.end_test()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,40 +149,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         source.stop()
 
 
-@contextmanager
-def _recorded(item: pytest.Function) -> Iterator[None]:
-    """Put the window around the test function, if the test records."""
-    recording = item.stash.get(RECORDING, None)
-    if recording is None:
-        yield
-        return
-    function = item.obj
-    if inspect.iscoroutinefunction(function):
-        recording.open()
-    else:
-        item.obj = _windowed(recording, function)
-    try:
-        yield
-    finally:
-        recording.close()
-        item.obj = function
-
-
-def _windowed(recording: Recording, function: Callable[..., object]) -> Callable[..., object]:
-    """The function with the window around it."""
-
-    def call(*values: Any, **arguments: Any) -> object:
-        __tracebackhide__ = True
-        recording.open()
-        try:
-            return function(*values, **arguments)
-        finally:
-            recording.close()
-
-    # The interpreter takes memory for frames in chunks of 16 KiB, by mmap. A frame larger than that begins a new chunk,
-    # with room behind it, before the window opens: so the call of the test function itself can't need one.
-    call.__code__ = call.__code__.replace(co_stacksize=FRAME_WORDS)
-    return functools.update_wrapper(call, function)
-
-
-FRAME_WORDS = 2200
+def _is_recorded(item: pytest.Item) -> bool:
+    """Whether anything asks for a recording of this test."""
+    return "ebpf" in getattr(item, "fixturenames", ())

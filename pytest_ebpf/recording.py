@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from . import report
 from .assertions import Assertions
 from .errors import EbpfError
-from .events import Gap, SyscallEvent
-from .scope import Segments
+from .events import Gap, Process, SyscallEvent
+from .scope import Owner, Segments
 from .session import Session
 from .syscalls import Table
 
@@ -23,8 +23,10 @@ class Recording(Assertions):
     Asked before it is open, or in a forked child, it raises EbpfError.
     """
 
-    def __init__(self, session: Session, parent: Recording | None = None) -> None:
+    def __init__(self, session: Session, owner: Owner, parent: Recording | None = None) -> None:
         self._session = session
+        self.owner = owner
+        """Whose recording it is."""
         self._parent = parent
         self._segments: Segments | None = None
         self._opened_ns = 0
@@ -43,7 +45,7 @@ class Recording(Assertions):
         ...     load_config("app.toml")
         >>> w.assert_syscall("openat", path="*/app.toml", count=1)
         """
-        part = Recording(self._session, self)
+        part = Recording(self._session, self.owner, self)
         with self._session.unobserved():
             part.open()
         try:
@@ -65,6 +67,20 @@ class Recording(Assertions):
             yield
         finally:
             self._session.resume(pause)
+
+    def include(self, pid: int) -> None:
+        """Add a process that somebody else started, with what descends from it now and later, until the test ends.
+
+        Raises EbpfError for a process that has ended or that another pytest process records, ValueError and TypeError
+        for what is no pid. What it did before isn't there.
+
+        >>> ebpf.include(server.pid)
+        """
+        __tracebackhide__ = True
+        self._session.include(pid, self.owner)
+
+    def _living(self) -> Sequence[Process]:
+        return self._session.living(self.owner)
 
     def open(self) -> None:
         """Begin to record. The last step is the store that does it."""
@@ -91,17 +107,17 @@ class Recording(Assertions):
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Why absence isn't proven; empty if it is."""
-        return self._session.gaps(self._whole, self._part)
+        return self._session.gaps(self.owner, self._part)
 
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
         __tracebackhide__ = True
-        return self._session.calls(self._whole, self._part, names)
+        return self._session.calls(self.owner, self._part, names)
 
     def _ends(self) -> Sequence[SyscallEvent]:
-        return self._session.ends(self._whole, self._part)
+        return self._session.ends(self.owner, self._part)
 
     def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:
-        return None if self._parent is None else self._session.calls(self._whole, self._whole, names)
+        return None if self._parent is None else self._session.calls(self.owner, self._whole, names)
 
     def _silently(self, *, entirely: bool = False) -> AbstractContextManager[None]:
         return self._session.unobserved(entirely=entirely)

@@ -45,6 +45,7 @@ enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_NOEXIST = 1,
@@ -61,10 +62,17 @@ enum {
 	} name SEC(".maps")
 #define MAP_ARRAY(name, value_type, entries, flags) MAP_KEYED(name, BPF_MAP_TYPE_ARRAY, u32, value_type, entries, flags)
 #define MAP_PERCPU(name, value_type) MAP_KEYED(name, BPF_MAP_TYPE_PERCPU_ARRAY, u32, value_type, 1, 0)
-#define MAP_RING(name, bytes)                                                                                          \
+/* An array of ring buffers, which user space makes; what stands here is their kind. */
+struct ring {
+	int (*type)[BPF_MAP_TYPE_RINGBUF];
+	int (*max_entries)[4096];
+};
+#define MAP_RINGS(name, entries)                                                                                       \
 	struct {                                                                                                       \
-		int (*type)[BPF_MAP_TYPE_RINGBUF];                                                                     \
-		int (*max_entries)[bytes];                                                                             \
+		int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];                                                               \
+		int (*max_entries)[entries];                                                                           \
+		int (*key_size)[4];                                                                                    \
+		struct ring *values[];                                                                                 \
 	} name SEC(".maps")
 
 /* Reads one field through a kernel pointer; a bad pointer reads as zero.

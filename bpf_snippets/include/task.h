@@ -14,6 +14,7 @@ struct fs_struct {
 } PRESERVE;
 struct upid {
 	int nr;
+	void *ns; /* struct pid_namespace * */
 } PRESERVE;
 struct pid {
 	u32 level;

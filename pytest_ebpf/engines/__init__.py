@@ -7,8 +7,8 @@ from .base import Engine
 __all__ = ["create"]
 
 
-def create(name: str) -> Engine:
-    """The engine of this name, not yet started, in a process of its own."""
+def create(name: str, address: str | None = None) -> Engine:
+    """The engine of this name, not yet started, in a process of its own, or the one shared at that address."""
     from .keeper import KeptEngine
 
-    return KeptEngine(name)
+    return KeptEngine(name, address)

@@ -6,10 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["ENGINES", "Engine", "Probe", "Started"]
+__all__ = [
+    "BLOBS_BYTES",
+    "ENGINES",
+    "EVENTS_BYTES",
+    "SESSIONS",
+    "TASK_BYTES",
+    "TASK_SLOTS",
+    "Engine",
+    "Probe",
+    "Started",
+]
 
 ENGINES = ("libbpf",)
 """Names that ``--ebpf-engine`` takes besides "auto"."""
+
+# Sizes of the maps, as bpf_snippets/include/events.h has them; the rings are as large as one likes.
+SESSIONS = 64
+TASK_SLOTS = 32768
+TASK_BYTES = 184
+EVENTS_BYTES = 64 << 20
+BLOBS_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +45,9 @@ class Started:
     library: str
     """Name and version of what loaded the programs."""
     maps: Mapping[str, int]
-    """File descriptor of every map by its name in the snippets."""
-    iterators: tuple[int, ...]
-    """Each read once, to its end: enrols the reading process and its descendants."""
+    """File descriptor of every map by its name in the snippets, and of the session's rings: events, blobs."""
+    session: int
+    """Which one it is of those that share the programs: its row of ``controls`` and ``losses``."""
     probes: tuple[Probe, ...]
     """All of them are attached: an engine that can't attach one fails to start."""
 
@@ -45,6 +62,9 @@ class Engine(Protocol):
 
         Raises EngineUnavailable if this host can't run the engine, ProbeError if a program fails.
         """
+
+    def enrol(self, pid: int, tag: int) -> None:
+        """Follow a process, as this one counts processes, and its descendants, tagged so; 0 is this process itself."""
 
     def poke(self) -> None:
         """Make one system call of the QUIET kind, which living programs count."""

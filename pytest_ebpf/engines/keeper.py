@@ -1,19 +1,25 @@
-"""The process that holds an engine's programs, apart from the pytest process.
+"""The process that holds an engine's programs, apart from the pytest processes that it serves.
 
 Programs stay attached as long as some process holds their descriptors. Were that pytest, every child that a test
 forks would hold them too, and they would outlive a killed session in any child left behind. So a process of its own
-loads and attaches them, hands out the maps, and ends with the pytest process, however that ends. It is no child of
-pytest: a test that waits for any child must not meet it.
+loads and attaches them, hands out the maps, and ends with the last pytest process that it serves, however that ends. It
+is no child of pytest: a test that waits for any child must not meet it.
 
-Run as a script (``python -I -S keeper.py SOCKET PIDFD``) this file is the keeper; imported it is the client.
+One keeper serves all the workers of a test run, so that a call runs the programs once however many they are. They
+find it by its *address*, a name in the abstract namespace of unix sockets that is hard to guess.
+
+Run as a script (``python -I -S keeper.py ENGINE ADDRESS SOCKET PIDFD``) this file is the keeper; imported it is the
+client.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -26,8 +32,8 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pytest_ebpf.engines.base import ENGINES, Probe, Started
-from pytest_ebpf.errors import EngineUnavailable, ProbeError
+from pytest_ebpf.engines.base import BLOBS_BYTES, ENGINES, EVENTS_BYTES, SESSIONS, Probe, Started
+from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 
 __all__ = ["KeptEngine"]
 
@@ -42,22 +48,103 @@ ERRORS: Mapping[str, type[EngineUnavailable] | type[ProbeError]] = {
 
 
 class KeptEngine:
-    """An engine that runs in a keeper process; see base.Engine."""
+    """An engine that runs in a keeper process; see base.Engine.
 
-    def __init__(self, name: str) -> None:
+    Those with the same ``address`` share one keeper; without an address it has its own.
+    """
+
+    def __init__(self, name: str, address: str | None = None) -> None:
         if name not in ENGINES:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
         self.name = name
-        self._keeper: tuple[int, int] | None = None
+        self._address = address or secrets.token_hex(16)
+        self._session: int | None = None
+        self._keeper: tuple[int, int] = (0, 0)
 
     def start(self) -> Started:
         """See base.Engine."""
+        answer, fds = self._join() or self._begin()
+        while answer.get("error") == "taken":  # another worker was quicker
+            answer, fds = self._join() or self._begin()
+        if "error" in answer:
+            raise ERRORS[answer["error"]](*answer["args"])
+        self._keeper = (answer["pid"], _start_time(answer["pid"]))
+        self._session = answer["session"]
+        return Started(
+            engine=self.name,
+            library=answer["library"],
+            maps=dict(zip(answer["maps"], fds, strict=True)),
+            session=answer["session"],
+            probes=tuple(Probe(*each) for each in answer["probes"]),
+        )
+
+    def enrol(self, pid: int, tag: int) -> None:
+        """See base.Engine."""
+        with self._connection() as channel:
+            _, (iterator,) = _ask(channel, {"do": "enrol", "session": self._session, "pid": pid, "tag": tag})
+            try:
+                while os.read(iterator, 4096):
+                    pass
+            finally:
+                os.close(iterator)
+
+    def poke(self) -> None:
+        """See base.Engine."""
+        os.sched_yield()
+
+    def stop(self) -> None:
+        """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
+        if self._session is None:
+            return
+        pid, started = self._keeper
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            keeper = os.pidfd_open(pid)
+            try:
+                if _start_time(pid) == started:
+                    self._leave(keeper)
+            finally:
+                os.close(keeper)
+        self._session = None
+
+    def _leave(self, keeper: int) -> None:
+        try:
+            with self._connection() as channel:
+                answer, _ = _ask(channel, {"do": "leave", "session": self._session})
+        except (OSError, EOFError):
+            return  # it is gone, or going
+        if answer["last"]:
+            signal.pidfd_send_signal(keeper, signal.SIGTERM)
+            select.select([keeper], [], [], STOP_SECONDS)
+
+    def _connection(self) -> socket.socket:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel.settimeout(START_SECONDS)
+        try:
+            channel.connect(_name(self._address))
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    def _join(self) -> tuple[dict[str, Any], list[int]] | None:
+        """Join a keeper that runs already; None if there is none."""
+        owner = os.pidfd_open(os.getpid())
+        try:
+            with self._connection() as channel:
+                return _ask(channel, {"do": "join"}, [owner])
+        except (ConnectionRefusedError, EOFError, ConnectionResetError):
+            return None
+        finally:
+            os.close(owner)
+
+    def _begin(self) -> tuple[dict[str, Any], list[int]]:
+        """Start a keeper and join it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         owner = os.pidfd_open(os.getpid())
         with ours:
             try:
                 with theirs:
-                    command = [sys.executable, "-I", "-S", "-B", __file__, self.name]
+                    command = [sys.executable, "-I", "-S", "-B", __file__, self.name, self._address]
                     starter = subprocess.run(
                         [*command, str(theirs.fileno()), str(owner)],
                         pass_fds=(theirs.fileno(), owner),
@@ -71,48 +158,27 @@ class KeptEngine:
                 os.close(owner)
             ours.settimeout(START_SECONDS)
             try:
-                answer, fds = _receive(ours)
+                return _receive(ours)
             except (EOFError, TimeoutError) as error:
                 raise EngineUnavailable(
                     f"start engine {self.name}",
                     f"the process that loads the programs gave no answer: {error}",
                     starter.stderr.decode(errors="replace").strip()[-2000:],
                 ) from error
-        if "error" in answer:
-            raise ERRORS[answer["error"]](*answer["args"])
-        self._keeper = (answer["pid"], _start_time(answer["pid"]))
-        names: list[str] = answer["maps"]
-        return Started(
-            engine=self.name,
-            library=answer["library"],
-            maps=dict(zip(names, fds, strict=False)),
-            iterators=tuple(fds[len(names) :]),
-            probes=tuple(Probe(*each) for each in answer["probes"]),
-        )
 
-    def poke(self) -> None:
-        """See base.Engine."""
-        os.sched_yield()
 
-    def stop(self) -> None:
-        """End the keeper, and with it the programs; waits until they are gone."""
-        if self._keeper is None:
-            return
-        pid, started = self._keeper
-        self._keeper = None
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            keeper = os.pidfd_open(pid)
-            try:
-                if _start_time(pid) == started:
-                    signal.pidfd_send_signal(keeper, signal.SIGTERM)
-                    select.select([keeper], [], [], STOP_SECONDS)
-            finally:
-                os.close(keeper)
+def _name(address: str) -> str:
+    return f"\0pytest-ebpf-{address}"
 
 
 def _start_time(pid: int) -> int:
     """With the pid, this names one process for ever. In clock ticks since boot."""
     return int(Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19])
+
+
+def _send(channel: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    channel.sendmsg([json.dumps(message).encode()], rights)
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -128,6 +194,116 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return json.loads(data), fds.tolist()
 
 
+def _ask(
+    channel: socket.socket, message: dict[str, Any], fds: list[int] | None = None
+) -> tuple[dict[str, Any], list[int]]:
+    _send(channel, message, fds or [])
+    answer, received = _receive(channel)
+    if "refused" in answer:
+        raise EbpfError(answer["refused"])
+    return answer, received
+
+
+# The keeper's side
+
+
+class _Keeper:
+    """Serves the sessions of one engine, one request at a time."""
+
+    def __init__(self, name: str, listener: socket.socket) -> None:
+        self._listener = listener
+        self._engine = _engine(name)
+        self._started: Started = self._engine.start()
+        self._owners: dict[int, int] = {}
+        """The pidfd of each session's process."""
+        from pytest_ebpf.engines import _ffi
+
+        self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
+
+    def serve(self) -> None:
+        """Until the last session ended."""
+        while self._owners:
+            waited: list[Any] = [self._listener, *self._owners.values()]
+            ready, _, _ = select.select(waited, [], [])
+            for session, owner in [*self._owners.items()]:
+                if owner in ready:
+                    self._end(session)
+            if self._listener in ready:
+                channel, _ = self._listener.accept()
+                with channel, contextlib.suppress(OSError, EOFError):
+                    channel.settimeout(START_SECONDS)
+                    self._answer(channel)
+
+    def join(self, owner: int) -> tuple[dict[str, Any], list[int]]:
+        """A new session of the process ``owner``: the answer, and descriptors of its maps."""
+        from pytest_ebpf.engines import _ffi
+
+        session = next((each for each in range(SESSIONS) if each not in self._owners), None)
+        if session is None:
+            os.close(owner)
+            args = ("join the recorder", f"{SESSIONS} test processes share it already", "run fewer workers")
+            return {"error": "EngineUnavailable", "args": args}, []
+        rings: list[int] = []
+        try:
+            for place, size in enumerate((EVENTS_BYTES, BLOBS_BYTES)):
+                rings.append(_ffi.create_ring(size))
+                _ffi.put_ring(self._started.maps["rings"], 2 * session + place, rings[place])
+        except OSError as error:
+            for ring in rings:
+                os.close(ring)
+            os.close(owner)
+            hint = "free some memory: each test process needs about 100 MiB of kernel memory"
+            args = ("create the recorder's rings", os.strerror(error.errno or 0), hint)
+            return {"error": "ProbeError", "args": args}, []
+        self._owners[session] = owner
+        shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
+        answer = {
+            "pid": os.getpid(),
+            "session": session,
+            "library": self._started.library,
+            "maps": [*shared, "events", "blobs"],
+            "probes": [(probe.program, probe.hook) for probe in self._started.probes],
+        }
+        return answer, [*shared.values(), *rings]
+
+    def _answer(self, channel: socket.socket) -> None:
+        request, fds = _receive(channel)
+        if request["do"] == "join":
+            answer, given = self.join(fds[0])
+            _send(channel, answer, given)
+            for ring in given[-2:]:
+                os.close(ring)
+        elif request["session"] not in self._owners:
+            _send(channel, {"refused": f"session {request['session']}: it isn't running"}, [])
+        elif request["do"] == "leave":
+            self._end(request["session"])
+            _send(channel, {"last": not self._owners}, [])
+        else:
+            self._enrol(channel, request)
+
+    def _enrol(self, channel: socket.socket, request: dict[str, int]) -> None:
+        """Let the asker enrol; nobody else does meanwhile."""
+        self._order.view[:12] = b"".join(request[key].to_bytes(4, "little") for key in ("session", "pid", "tag"))
+        iterator = self._engine.iterator()
+        _send(channel, {}, [iterator])
+        os.close(iterator)
+        owner = self._owners[request["session"]]
+        waited: list[Any] = [channel, owner]
+        select.select(waited, [], [], START_SECONDS)  # until the asker hangs up, or ends
+
+    def _end(self, session: int) -> None:
+        """Follow none of its tasks any more."""
+        from pytest_ebpf.engines import _ffi
+
+        os.close(self._owners.pop(session))
+        self._engine.release(session)
+        for place in range(2):
+            _ffi.remove_ring(self._started.maps["rings"], 2 * session + place)
+
+
+SHARED_MAPS = ("controls", "tasks", "losses", "specs", "slots")
+
+
 def _engine(name: str) -> Any:
     if name == "libbpf":
         from pytest_ebpf.engines.libbpf import LibbpfEngine
@@ -136,22 +312,8 @@ def _engine(name: str) -> Any:
     raise ValueError(name)
 
 
-def _start(name: str) -> tuple[dict[str, Any], list[int]]:
-    try:
-        started: Started = _engine(name).start()
-    except (EngineUnavailable, ProbeError) as error:
-        return {"error": type(error).__name__, "args": error.args}, []
-    answer = {
-        "pid": os.getpid(),
-        "library": started.library,
-        "maps": list(started.maps),
-        "probes": [(probe.program, probe.hook) for probe in started.probes],
-    }
-    return answer, [*started.maps.values(), *started.iterators]
-
-
-def _keep(name: str, channel_fd: int, owner: int) -> None:
-    """The life of the keeper: start, answer, and hold on until the owner ends or asks."""
+def _keep(name: str, address: str, channel_fd: int, owner: int) -> None:
+    """The life of the keeper: start, answer, and hold on until the last owner ends."""
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -160,13 +322,28 @@ def _keep(name: str, channel_fd: int, owner: int) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 2)
+    keeper = None
     with socket.socket(fileno=channel_fd) as channel:
-        answer, fds = _start(name)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        channel.sendmsg([json.dumps(answer).encode()], rights)
-    if fds:
-        select.select([owner], [], [])
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            listener.bind(_name(address))
+            listener.listen(SESSIONS)
+            keeper = _Keeper(name, listener)
+            answer, fds = keeper.join(owner)
+        except (EngineUnavailable, ProbeError) as error:
+            answer, fds = {"error": type(error).__name__, "args": error.args}, []
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            answer, fds = {"error": "taken"}, []
+        if not fds:
+            listener.close()
+        _send(channel, answer, fds)
+    if keeper is not None and fds:
+        for ring in fds[-2:]:
+            os.close(ring)
+        keeper.serve()
 
 
 if __name__ == "__main__":
-    _keep(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    _keep(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import EngineUnavailable, ProbeError
 from . import _ffi
-from .base import Probe, Started
+from .base import SESSIONS, TASK_BYTES, TASK_SLOTS, Probe, Started
 
 __all__ = ["LibbpfEngine"]
 
@@ -21,8 +21,8 @@ WARNING = 0
 OBJECTS = Path(__file__).parent.parent / "objects"
 BTF = Path("/sys/kernel/btf/vmlinux")
 SNIPPETS = ("syscalls", "process", "io_uring")
-ITERATIONS = 3
-"""Iterators handed out: enrolment repeats until a pass finds nobody new."""
+SESSION_OFFSET = 163
+"""Of the session in struct task."""
 
 
 class LibbpfEngine:
@@ -36,6 +36,8 @@ class LibbpfEngine:
         self._links: list[int] = []
         self._messages: list[str] = []
         self._library: Any = None
+        self._iterator = 0
+        self._maps: dict[str, int] = {}
 
     def start(self) -> Started:
         """See base.Engine."""
@@ -81,7 +83,6 @@ class LibbpfEngine:
     def _start(self) -> Started:
         maps: dict[str, int] = {}
         probes: list[Probe] = []
-        iterators: list[int] = []
         for snippet in SNIPPETS:
             opened = self._open(snippet)
             for each in self._each("map", opened):
@@ -103,12 +104,24 @@ class LibbpfEngine:
                 self._links.append(link)
                 probes.append(probe)
                 if probe.hook.startswith("iter/"):
-                    for _ in range(ITERATIONS):
-                        fd = self._library.bpf_iter_create(self._library.bpf_link__fd(link))
-                        self._check(min(fd, 0), f"open iterator {probe.program}")
-                        iterators.append(fd)
+                    self._iterator = link
         version = self._library.libbpf_version_string().decode().removeprefix("v")
-        return Started(self.name, f"libbpf {version}", maps, tuple(iterators), tuple(probes))
+        self._maps = maps
+        return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes))
+
+    def iterator(self) -> int:
+        """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
+        fd: int = self._library.bpf_iter_create(self._library.bpf_link__fd(self._iterator))
+        self._check(min(fd, 0), "open the iterator over tasks")
+        return fd
+
+    def release(self, session: int) -> None:
+        """Follow the tasks of a session no more."""
+        memory = _ffi.SharedMemory(self._maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
+        for slot, owner in enumerate(bytes(memory.view[SESSION_OFFSET::TASK_BYTES])):
+            if owner == session:
+                memory.view[slot * TASK_BYTES + SESSION_OFFSET] = SESSIONS
+        memory.close()
 
     def _open(self, snippet: str) -> int:
         path = self._folder / f"{snippet}.bpf.o"

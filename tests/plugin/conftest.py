@@ -52,7 +52,7 @@ def engines(host: None, monkeypatch: pytest.MonkeyPatch) -> list[FakeEngine]:
     created = [FakeEngine()]
     waiting = [*created]
 
-    def create(name: str) -> FakeEngine:
+    def create(name: str, address: str | None) -> FakeEngine:
         if waiting:
             return waiting.pop()
         created.append(FakeEngine())

@@ -160,7 +160,7 @@ class Plugin:
     def keep(self):
         return kept.append
 
-engines.create = lambda name: FakeEngine()
+engines.create = lambda name, address: FakeEngine()
 features.choose = lambda wanted: features.Choice("libbpf", "made up")
 assert pytest.main(["-q", "-p", "no:hypothesispytest"], plugins=[Plugin()]) == 0
 ebpf, *managers = kept
@@ -210,7 +210,20 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
     """Collecting and running tests that don't ask loads no engine, no table of calls and no ctypes."""
     pytester.makepyfile("def test_plain(): pass\n" + ("def test_it(ebpf): pass\n" if args else ""))
     done = subprocess.run(
-        [sys.executable, "-c", LAZY, "-p", "no:hypothesispytest", *args],
+        [
+            sys.executable,
+            "-c",
+            LAZY,
+            "-p",
+            "no:hypothesispytest",
+            "-p",
+            "no:asyncio",
+            "-p",
+            "no:anyio",
+            "-p",
+            "no:xdist",
+            *args,
+        ],
         cwd=pytester.path,
         capture_output=True,
         text=True,
@@ -227,4 +240,5 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
         "pytest_ebpf.fixtures",
         "pytest_ebpf.options",
         "pytest_ebpf.plugin",
+        "pytest_ebpf.stash",
     ]

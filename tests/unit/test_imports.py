@@ -30,6 +30,7 @@ LAYERS = [
     ["session"],
     ["recording"],
     ["testing", "features", "options"],
+    ["phases", "stash"],
     ["fixtures"],
     ["plugin"],
 ]
