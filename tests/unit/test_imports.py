@@ -29,7 +29,10 @@ LAYERS = [
     ["engines"],
     ["session"],
     ["recording"],
-    ["testing", "features", "options"],
+    ["testing", "features", "options", "markers", "sources", "hookspecs", "exports", "summary"],
+    ["clauses", "amendments"],
+    ["checks"],
+    ["policy"],
     ["fixtures"],
     ["plugin"],
 ]
