@@ -58,7 +58,7 @@ class Amendments:
                     if isinstance(answer, Drop):
                         dropped[answer.reason] += 1
                         if not answer.harmless:
-                            lost[event.name, f"were dropped by {plugin}: {answer.reason}"] += 1
+                            lost[event.name, f"were dropped: {answer.reason} (pytest_ebpf_event of {plugin})"] += 1
                         now = None
                         break
                     if not isinstance(answer, SyscallEvent):

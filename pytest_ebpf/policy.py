@@ -153,24 +153,24 @@ def _marker(mark: pytest.Mark, origin: Callable[[str], Origin]) -> Marker:
 
 
 def _hook_layers(item: pytest.Item) -> Iterator[Layer]:
-    hook = item.ihook.pytest_ebpf_policy
-    answers = hook(item=item)
-    if not answers:
-        return
-    names = [sources.of_function(each.function) for each in hook.get_hookimpls()]
-    place = names[0] if len(names) == 1 else Origin(None, None, "pytest_ebpf_policy")
-    for answer in reversed(answers):  # the last one registered, as of the closest conftest.py, answers first
-        origin = functools.partial(sources.in_hook, place)
-        if isinstance(answer, Mapping):
-            yield _layer(answer, origin, ITEM_PHASES)
-        elif isinstance(answer, (Marker, pytest.MarkDecorator)):
-            said = answer if isinstance(answer, Marker) else _marker(answer.mark, origin)
-            yield Layer(said.rules, origin, said.phases)
-        else:
-            raise pytest.UsageError(
-                f"{place}: pytest_ebpf_policy returned {type(answer).__name__}: "
-                "it takes a dict of keywords, as in {'no_exec': True}, or None"
-            )
+    manager = item.config.pluginmanager
+    everyone = [each.plugin for each in manager.hook.pytest_ebpf_policy.get_hookimpls()]
+    # The last one registered, as of the closest conftest.py, comes last. Each is asked alone, to know who said what.
+    for each in item.ihook.pytest_ebpf_policy.get_hookimpls():
+        others = [plugin for plugin in everyone if plugin is not each.plugin]
+        place = sources.of_function(each.function, item.config.rootpath)
+        for answer in manager.subset_hook_caller("pytest_ebpf_policy", others)(item=item):
+            origin = functools.partial(sources.in_hook, place)
+            if isinstance(answer, Mapping):
+                yield _layer(answer, origin, ITEM_PHASES)
+            elif isinstance(answer, (Marker, pytest.MarkDecorator)):
+                said = answer if isinstance(answer, Marker) else _marker(answer.mark, origin)
+                yield Layer(said.rules, origin, said.phases)
+            else:
+                raise pytest.UsageError(
+                    f"{place}: it returned {type(answer).__name__} "
+                    "(valid are a dict of keywords, as in {'no_exec': True}, a marker, and None)"
+                )
 
 
 def _layer(said: Mapping[str, Any], origin: Callable[[str], Origin], phases: tuple[str, ...]) -> Layer:

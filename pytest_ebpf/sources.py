@@ -54,10 +54,10 @@ def of_marker(node: Any, mark: pytest.Mark, keyword: str) -> Origin:
     return Origin(path, line, keyword, root)
 
 
-def of_function(function: Callable[..., Any]) -> Origin:
+def of_function(function: Callable[..., Any], root: Path) -> Origin:
     """The line of a hook."""
     path, line = _place(function)
-    return Origin(path, line, function.__name__)
+    return Origin(path, line, function.__name__, root)
 
 
 def in_hook(place: Origin, keyword: str) -> Origin:

@@ -99,7 +99,7 @@ def test_drop() -> None:
     assert [each.path for each in found.events] == ["/b"]
     assert found.dropped == {"noise": 2, "private": 1}
     (gap,) = found.gaps
-    assert gap.reason == "1 openat calls were dropped by plugin0: private"
+    assert gap.reason == "1 openat calls were dropped: private (pytest_ebpf_event of plugin0)"
     assert gap.calls == frozenset({"openat"})
 
 
