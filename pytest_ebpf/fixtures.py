@@ -21,8 +21,9 @@ __all__ = ["RECORDING", "SOURCE", "SessionSource", "ebpf"]
 class SessionSource:
     """Starts the session of this pytest run when it is first needed, and stops it at the end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, plugins: pytest.PytestPluginManager) -> None:
         self.settings = settings
+        self._plugins = plugins
         self.choice = features.choose(settings.engine)
         self._session: Session | None = None
         self._problem: EngineUnavailable | ProbeError | None = self.choice.problem
@@ -31,9 +32,11 @@ class SessionSource:
         """Start now, if it can; a problem is kept for those who ask."""
         if self._session is not None or self._problem is not None:
             return
+        from .amendments import Amendments
         from .session import Session
 
         session = Session(engines.create(self.choice.engine))
+        session.amendments = Amendments.of(self._plugins)
         try:
             session.start()
         except (EngineUnavailable, ProbeError) as problem:

@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     settings = changed or settings
     config.stash[SETTINGS] = settings
-    config.stash[SOURCE] = SessionSource(settings)
+    config.stash[SOURCE] = SessionSource(settings, config.pluginmanager)
     policy.suite_layers(config)
     if settings.export is not None:
         from .exports import Exporter
@@ -59,9 +59,18 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"ebpf: {config.stash[SOURCE].choice}"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Check the rules of the tests."""
-    policy.check(session.items)
+    """Check the rules of the tests, before a worker of xdist tells which ones it has."""
+    try:
+        policy.check(session.items)
+    except pytest.UsageError as problem:
+        if not hasattr(session.config, "workerinput"):
+            raise
+        # A worker that ends here takes its reason with it; as a failed collection the controller shows it, once.
+        session.items.clear()
+        report = pytest.CollectReport("rules of @pytest.mark.ebpf", "failed", str(problem), [])
+        session.config.hook.pytest_collectreport(report=report)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -127,7 +136,7 @@ def pytest_runtest_makereport(
             from .exports import Exporter, Part
 
             try:
-                part = Part("call", recording.events, recording.gaps)
+                part = Part("call", recording.events, recording.gaps, recording.dropped)
                 Exporter(settings.export).write(item.nodeid, [part])
             except (OSError, EbpfError) as problem:
                 item.user_properties.append((EXPORT_PROBLEM, str(problem)))

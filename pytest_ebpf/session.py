@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .decode import (
     CALL_KIND,
@@ -39,6 +39,9 @@ from .events import Gap, SyscallEvent
 from .files import Files
 from .scope import Scope, Segments, process_of
 from .syscalls import RING, Table, is_opaque, table
+
+if TYPE_CHECKING:
+    from .amendments import Amendments
 
 __all__ = ["Calls", "Session"]
 
@@ -81,6 +84,8 @@ class Session:
         self.engine = engine
         self.table: Table = table()
         self.started: Started | None = None
+        self.amendments: Amendments | None = None
+        """What plugins make of the events."""
         self.last_segment = 0
         self._labels: dict[int, str] = {}
         self._kept_from = 0

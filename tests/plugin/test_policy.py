@@ -340,7 +340,7 @@ def test_bad_hook_answers(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyfile("def test_it(): pass")
     result = run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *conftest.py:1: pytest_ebpf_policy*returned list: it takes a dict of *"])
+    result.stderr.fnmatch_lines(["ERROR: *conftest.py:1: pytest_ebpf_policy: it returned list (valid are a dict of *"])
 
 
 def test_placeholders(pytester: pytest.Pytester, run: Run) -> None:
