@@ -23,8 +23,9 @@ __all__ = ["SessionSource", "ebpf"]
 class SessionSource:
     """Starts the session of this pytest run when it is first needed, and stops it at the end."""
 
-    def __init__(self, settings: Settings, harness: frozenset[int], address: str | None) -> None:
+    def __init__(self, settings: Settings, config: pytest.Config, harness: frozenset[int], address: str | None) -> None:
         self.settings = settings
+        self._config = config
         self._harness = harness
         self._address = address
         self.phases: Phases | None = None
@@ -37,10 +38,13 @@ class SessionSource:
         """Start now, if it can; a problem is kept for those who ask."""
         if self._session is not None or self._problem is not None:
             return
+        from . import policy
+        from .amendments import Amendments
         from .phases import Phases
         from .session import Session
 
         session = Session(engines.create(self.choice.engine, self._address), self._harness)
+        session.amendments = Amendments.of(self._config.pluginmanager)
         try:
             session.start()
         except (EngineUnavailable, ProbeError) as problem:
@@ -48,7 +52,7 @@ class SessionSource:
             self._problem = problem
         else:
             self._session = session
-            self.phases = Phases(session)
+            self.phases = Phases(session, policy.suite_rules(self._config))
 
     def get(self) -> Session:
         """The running session. Raises the problem that prevents it, or skips, as the user chose."""

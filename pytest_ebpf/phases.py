@@ -1,7 +1,7 @@
 """What of a pytest run is whose: one test after the other, their phases, and the fixtures of wider scopes.
 
-The runner, which is the thread that pytest runs the tests in, belongs to the current phase; each call of the functions
-here names the next one to the session, which costs a few stores to memory.
+The runner, which is the thread that pytest runs the tests in, belongs to the current phase; each step here names the
+next one to the session, which costs a few stores to memory.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .late import Late
 from .recording import Recording
 from .scope import Kind, Owner, Segments
 from .session import Session
@@ -25,6 +26,8 @@ from .stash import RECORDING
 
 if TYPE_CHECKING:
     import asyncio
+
+    from .policy import Rules
 
 __all__ = ["Phases"]
 
@@ -38,79 +41,161 @@ FRAME_WORDS = 2200
 class Phases:
     """Follows one pytest run and names its phases to the session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, suite: Rules) -> None:
         self.session = session
+        self.suite = suite
+        """What holds outside of tests."""
+        self.recordings: dict[str, Recording] = {}
+        """Of the current test, by phase."""
+        self.test = IDLE
+        self.collection = Owner(Kind.SESSION, "collection")
+        self._wanted: frozenset[str] = frozenset()
+        self._item: pytest.Item | None = None
         self._fixtures: dict[int, Owner] = {}
         """By the id of the FixtureDef: of those of a wider scope that are set up."""
         self._inner: dict[Owner, set[Owner]] = {}
         """The fixtures that were set up while another one was."""
-        self._item: pytest.Item | None = None
-        self.test = IDLE
 
     # Tests
 
-    def begin_test(self, item: pytest.Item, *, recorded: bool) -> Recording | None:
-        """The setup of a test begins. Its recording, not yet open, if it has one."""
-        kind = Kind.TEST if recorded else Kind.UNRECORDED
-        self._item = item
+    def begin_test(self, item: pytest.Item, wanted: frozenset[str]) -> Recording | None:
+        """The setup of a test begins, of which these phases are recorded. The recording of its call, not yet open."""
+        kind = Kind.TEST if wanted else Kind.UNRECORDED
+        self._item, self._wanted = item, wanted
+        self.recordings.clear()
         self.test = Owner(kind, item.nodeid, functools.partial(self._used_by, item))
         self.session.begin_test(self.test)
-        self.begin_phase("setup")
-        return Recording(self.session, self.test) if recorded else None
-
-    def begin_phase(self, phase: str) -> None:
-        """A phase of the current test begins: setup, call or teardown."""
-        if phase == "teardown" and self.test.call is not None:
-            self.test.call = Segments(self.test.call.first, self.session.last_segment + 1)
-        self.session.begin_phase(self.test, f"{self.test.name} ({phase})")
+        self._begin("setup")
+        if "call" not in wanted:
+            return None
+        return self.recordings.setdefault("call", Recording(self.session, self.test))
 
     def begin_late(self, item: pytest.Item) -> Recording:
         """The recording of a test whose setup is under way already; a test function that has begun isn't recorded."""
         if self._item is item:
             self.test.kind = Kind.TEST
-            self.begin_phase("setup")
+            self._wanted |= {"call"}
+            self._begin("setup")
         else:
-            self.begin_test(item, recorded=True)
-        return Recording(self.session, self.test)
+            self.begin_test(item, frozenset({"call"}))
+        return self.recordings.setdefault("call", Recording(self.session, self.test))
+
+    @contextmanager
+    def around_fixtures(self, phase: str) -> Iterator[None]:
+        """The setup or teardown of a test: recorded, if it is to be, while functions of its fixtures are at work."""
+        if phase == "teardown":
+            if self.test.call is not None:
+                self.test.call = Segments(self.test.call.first, self.session.last_segment + 1)
+            self._begin(phase)
+        if phase not in self._wanted:
+            yield
+            return
+        recording = self.recordings[phase] = Recording(self.session, self.test)
+        self.session.muted = True
+        recording.open()
+        try:
+            yield
+        finally:
+            recording.close()
+            self.session.muted = False
 
     def end_test(self) -> None:
         """The teardown of a test is over."""
-        self.test.ended_ns = time.monotonic_ns()
-        self.session.look_for_late()
+        if self.test.ended_ns is None:
+            self.test.ended_ns = time.monotonic_ns()
         self.session.begin_phase(IDLE, IDLE.name)
         self._item, self.test = None, IDLE
 
-    # Fixtures
+    def late(self) -> Late:
+        """What the current test's tasks did after it so far, at the end of its teardown."""
+        self.test.ended_ns = time.monotonic_ns()
+        self.session.look_for_late()
+        late = Late(self.session, self.test)
+        self.test.seen = len(self.test.late)
+        return late
+
+    def late_since(self) -> Iterator[tuple[Owner, Late]]:
+        """What tests did after they were reported, at the end of the run."""
+        self.session.look_for_late()
+        for owner in self.session.late:
+            if len(owner.late) > owner.seen:
+                yield owner, Late(self.session, owner, owner.seen)
+
+    def _begin(self, phase: str) -> None:
+        self.session.begin_phase(self.test, f"{self.test.name} ({phase})")
+
+    # Fixtures, and what is outside of tests
 
     @contextmanager
     def fixture(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
-        """While the function of a fixture of a wider scope is at work, up to its yield."""
+        """While the function of a fixture is at work, up to its yield; what follows that is seen to at its end."""
+        if fixturedef.scope != "function":
+            with self._wider_fixture(fixturedef):
+                yield
+            return
+        if not self._wanted & {"setup", "teardown"}:
+            yield
+            return
+
+        def mute() -> None:
+            self.session.muted = "teardown" in self.recordings
+
+        def unmute() -> None:
+            self.session.muted = False
+
+        fixturedef.addfinalizer(mute)
+        muted = self.session.muted
+        unmute()
+        try:
+            yield
+        finally:
+            self.session.muted = muted
+            fixturedef.addfinalizer(unmute)
+
+    @contextmanager
+    def _wider_fixture(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
         label = f"{fixturedef.scope} fixture {fixturedef.argname}"
         owner = Owner(Kind.FIXTURE, label)
         self._fixtures[id(fixturedef)] = owner
         self._inner[owner] = set()
         if self.session.current in self._inner:
             self._inner[self.session.current].add(owner)
-        before: list[tuple[Owner, str]] = []
+        teardown = self.outside(owner, f"{label} (teardown)")
 
         def end_teardown() -> None:
-            if before:
-                self.session.begin_phase(*before.pop())
+            __tracebackhide__ = True
             self._fixtures.pop(id(fixturedef), None)
             self._inner.pop(owner, None)
+            teardown.__exit__(None, None, None)
 
-        def begin_teardown() -> None:
-            before.append((self.session.current, self.session.label))
-            self.session.begin_phase(owner, f"{label} (teardown)")
-
-        outside = (self.session.current, self.session.label)
         fixturedef.addfinalizer(end_teardown)
-        self.session.begin_phase(owner, f"{label} (setup)")
+        try:
+            with self.outside(owner, f"{label} (setup)"):
+                yield
+        finally:
+            fixturedef.addfinalizer(teardown.__enter__)
+
+    @contextmanager
+    def outside(self, owner: Owner, label: str) -> Iterator[None]:
+        """Something that belongs to no test: held to the suite's rules, if there are any for it."""
+        __tracebackhide__ = True
+        session = self.session
+        before = (session.current, session.label, session.muted)
+        session.begin_phase(owner, label)
+        session.muted = False
+        recording = Recording(session, owner) if self.suite.of(label) else None
+        if recording is not None:
+            owner.first = session.last_segment
+            recording.open()
         try:
             yield
         finally:
-            self.session.begin_phase(*outside)
-            fixturedef.addfinalizer(begin_teardown)
+            if recording is not None:
+                recording.close()
+            session.begin_phase(*before[:2])
+            session.muted = before[2]
+        if recording is not None:
+            self.suite.judge(recording, label)
 
     def _used_by(self, item: pytest.Item) -> Iterable[Owner]:
         """The owners of the wider fixtures that a test uses, at this moment."""
@@ -129,7 +214,7 @@ class Phases:
     @contextmanager
     def call(self, item: pytest.Item, recording: Recording | None) -> Iterator[None]:
         """The call phase. Coroutine functions and the methods of unittest are called by others: they are wrapped."""
-        self.begin_phase("call")
+        self._begin("call")
         self.test.call = Segments(self.session.last_segment)
         try:
             if recording is None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from . import report
 from .assertions import Assertions
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
+from .notation import escape
 from .scope import Owner, Segments
 from .session import Session
 from .syscalls import Table
+
+if TYPE_CHECKING:
+    from .amendments import Amended
 
 __all__ = ["Recording"]
 
@@ -98,26 +103,52 @@ class Recording(Assertions):
         end = self._session.end_recording() if self._parent is None else self._session.begin_segment()
         self._segments = Segments(self._segments.first, end)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the window was opened."""
+        return self._segments is not None
+
     def describe(self) -> str:
         """The recording for a report: the first and last events, and the gaps."""
         if self._segments is None:
             return "nothing: the test function did not begin"
-        return report.recording(self.events, self.gaps)
+        told = [f"dropped by plugins: {count:,} ({escape(reason)})" for reason, count in self.dropped.items()]
+        return "\n".join([report.recording(self.events, self.gaps), *told])
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many events plugins dropped, by the reason that they gave."""
+        amended = self._amended(self._part)
+        return amended.dropped if amended is not None else {}
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Why absence isn't proven; empty if it is."""
-        return self._session.gaps(self.owner, self._part)
+        gaps = self._session.gaps(self.owner, self._part)
+        amended = self._amended(self._part)
+        return gaps if amended is None else (*gaps, *amended.gaps)
 
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
         __tracebackhide__ = True
-        return self._session.calls(self.owner, self._part, names)
+        return self._calls(self._part, names)
+
+    def _calls(self, part: Segments, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
+        amended = self._amended(part)
+        if amended is None:
+            return self._session.calls(self.owner, part, names)
+        return [event for event in amended.events if names is None or event.name in names]
+
+    def _amended(self, part: Segments) -> Amended | None:
+        """All events as plugins want them; None if there is no such plugin."""
+        if self._session.amendments is None:
+            return None
+        return self._session.amendments.amend(self._session.calls(self.owner, part, None))
 
     def _ends(self) -> Sequence[SyscallEvent]:
         return self._session.ends(self.owner, self._part)
 
     def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:
-        return None if self._parent is None else self._session.calls(self.owner, self._whole, names)
+        return None if self._parent is None else self._calls(self._whole, names)
 
     def _silently(self, *, entirely: bool = False) -> AbstractContextManager[None]:
         return self._session.unobserved(entirely=entirely)

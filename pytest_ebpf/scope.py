@@ -6,6 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .decode import Note, NoteKind
 from .events import Process, SyscallEvent
@@ -64,6 +65,10 @@ class Owner:
     """When the teardown was over."""
     late: list[SyscallEvent] = field(default_factory=list)
     """What its tasks did after that, and outside its windows; the first `LATE_KEPT`."""
+    rules: Any = None
+    """What it is held to, also after its end."""
+    seen: int = 0
+    """How many of them were reported."""
     late_calls: int = 0
     """How many calls that were."""
 

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .decode import (
     CALL_KIND,
@@ -43,6 +43,9 @@ from .events import Gap, Process, SyscallEvent
 from .files import Files
 from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, Owner, Scope, Segments, process_of
 from .syscalls import RING, Table, is_opaque, table
+
+if TYPE_CHECKING:
+    from .amendments import Amendments
 
 __all__ = ["Calls", "Session"]
 
@@ -95,6 +98,8 @@ class Session:
         self.engine = engine
         self.table: Table = table()
         self.started: Started | None = None
+        self.amendments: Amendments | None = None
+        """What plugins make of the events."""
         self.last_segment = 0
         self._owner_of = [Owner(Kind.UNRECORDED, "?")]
         """Of each segment; what serves the test runner has number 0."""
@@ -155,6 +160,8 @@ class Session:
             self.started = started
             self.begin_segment()
             self._enrol()
+            self._control[RUNNER] = self._own_slot()
+            self.runner = threading.get_ident()
         except BaseException:
             self.stop()
             raise
@@ -446,6 +453,18 @@ class Session:
             if collecting:
                 gc.enable()
 
+    @property
+    def muted(self) -> bool:
+        """Whether no call of this thread is recorded: the runner, while pytest is at its own work."""
+        if self.started is None:
+            return False
+        return self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] == ENTIRELY_MUTED
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        if self.started is not None:
+            self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = ENTIRELY_MUTED if muted else 0
+
     def _own_slot(self) -> int:
         """The task slot of this thread. Makes no system call."""
         slot: int | None = getattr(self._local, "slot", None)
@@ -521,12 +540,14 @@ class Session:
 
     def _circle(self, owner: Owner) -> set[Owner]:
         """All whose doings count for an owner."""
-        return {owner, self._owner_of[1], *self._included, *owner.uses()}
+        return {owner, *self._included, *owner.uses()}
 
     def _belongs(self, tag: int, segment: int, mine: set[Owner], owner: Owner) -> bool:
         """Whether an event of a window counts: not what a fixture of a wider scope does in its own setup."""
         cause = self.owner_of(tag)
-        return cause is owner or (cause in mine and self.owner_of(segment) is owner)
+        if cause is owner:
+            return True
+        return (cause in mine or cause.kind is Kind.SESSION) and self.owner_of(segment) is owner
 
     def _check_kept(self, part: Segments) -> None:
         """Raise EbpfError for a recording whose events are held no more."""
@@ -562,6 +583,7 @@ class Session:
         for block in self._blocks:
             tags = _column(block, TAG_OFFSET, "I")
             others = {tag for tag in set(tags) if self.owner_of(tag) not in mine}
+            others = {tag for tag in others if self.owner_of(tag).kind is not Kind.SESSION}
             if not others:
                 continue
             kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")

@@ -76,7 +76,7 @@ def run(pytester: pytest.Pytester, fake: FakeEngine, monkeypatch: pytest.MonkeyP
 
     def run_pytest(*args: str, no_reraise_ctrlc: bool = False) -> pytest.RunResult:
         # Every inner run would import Hypothesis anew.
-        args = ("-p", "no:hypothesispytest", *args)
+        args = ("-p", "no:hypothesispytest", "-p", "no:asyncio", *args)
         return pytester.runpytest_inprocess(*args, plugins=[handle(fake)], no_reraise_ctrlc=no_reraise_ctrlc)
 
     return run_pytest

@@ -233,12 +233,18 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("loaded:")]
     assert line.split()[1:] == [
         "pytest_ebpf",
+        "pytest_ebpf.clauses",
         "pytest_ebpf.engines",
         "pytest_ebpf.engines.base",
         "pytest_ebpf.errors",
         "pytest_ebpf.features",
         "pytest_ebpf.fixtures",
+        "pytest_ebpf.hookspecs",
+        "pytest_ebpf.markers",
         "pytest_ebpf.options",
         "pytest_ebpf.plugin",
+        "pytest_ebpf.policy",
+        "pytest_ebpf.sources",
         "pytest_ebpf.stash",
+        "pytest_ebpf.terminal",
     ]
