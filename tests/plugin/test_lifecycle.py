@@ -227,4 +227,5 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
         "pytest_ebpf.fixtures",
         "pytest_ebpf.options",
         "pytest_ebpf.plugin",
+        "pytest_ebpf.step",
     ]

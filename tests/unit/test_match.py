@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from pytest_ebpf import match, syscalls
-from pytest_ebpf.errors import UnknownSyscall
-from pytest_ebpf.events import Address, Process, SyscallEvent
+from pytest_ebpf.errors import InconclusiveRecording, UnknownSyscall
+from pytest_ebpf.events import Address, Gap, Process, SyscallEvent
 from pytest_ebpf.match import Events, Query, query
 
 from .builders import GIT, PYTHON, SH, START_NS, TABLE, event, failed, opened
@@ -585,7 +585,7 @@ class TestAddress:
     @pytest.mark.parametrize(
         "filters, error, text",
         [
-            ({"address": "example.org"}, ValueError, "'example.org' is no address: valid are an IP address, IP:port"),
+            ({"address": "exa mple.org"}, ValueError, "'exa mple.org' is no address: valid are an IP address, IP:port"),
             ({"address": "publik"}, ValueError, "did you mean 'public'"),
             ({"address": "10.0.0.1/8"}, ValueError, r"has host bits set \(did you mean '10.0.0.0/8'\?\)"),
             ({"address": "/run/x"}, ValueError, "'/run/x' is no address"),
@@ -845,13 +845,48 @@ class TestEvents:
         unread = event(unread={"path"})
         events = Events([*self.calls, unread], table=TABLE)
         found = events.where(path="/etc/*")
-        assert found == self.calls[:2]
+        assert found.known == tuple(self.calls[:2])
         assert found.undecided == [unread]
-        assert found.where(ok=True) == self.calls[:1]
+        assert found.where(ok=True).known == tuple(self.calls[:1])
         assert found.where(ok=True).undecided == [unread]
         assert found.where(ok=False).undecided == []
         with pytest.raises(TypeError, match="unknown filter 'pth'"):
             events.where(pth=1)
+
+    @pytest.mark.parametrize("more", [{"undecided": [event(unread={"path"})]}, {"gaps": [Gap("lost")]}])
+    def test_what_more_events_could_change(self, more: dict[str, Any]) -> None:
+        """A plain assert on an incomplete recording is no false pass; what is certain is answered."""
+        none, some = Events[SyscallEvent]([], **more), Events(self.calls, **more)
+        asked: list[Callable[[], object]] = [
+            lambda: not none,
+            lambda: none == [],
+            lambda: none != [],
+            lambda: none.first,
+            lambda: none.last,
+            lambda: len(none),
+            lambda: none.paths,
+            lambda: none.addresses,
+            lambda: none.nbytes,
+            lambda: none[:3] == [],
+            lambda: none.where(path="/x") == [],
+            lambda: some == self.calls,
+            lambda: some == [*self.calls, event("close")],
+            lambda: Events() == none,
+            lambda: len(some),
+            lambda: some.paths == {"/etc/hosts"},
+        ]
+        for number, ask in enumerate(asked):
+            with pytest.raises(InconclusiveRecording, match="can't be decided"):
+                assert ask(), number
+        assert some
+        assert some != []
+        assert some != [event("close")]
+        assert some != self.calls[1:]
+        assert some.first == self.calls[0]
+        assert some[0] == self.calls[0]
+        assert [each.name for each in some] == [each.name for each in self.calls]
+        assert some.known == tuple(self.calls)
+        assert none.format() == ""
 
     def test_summaries(self) -> None:
         """Paths as real as they are known, addresses as text, bytes that were moved."""
