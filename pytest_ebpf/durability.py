@@ -28,6 +28,8 @@ _SYNC_FLAGS = frozenset({"O_DSYNC", "O_SYNC"})
 _RWF_SYNC = 0x2 | 0x4
 _MS_SYNC = 4
 _EXCHANGE = 2
+_DUPLICATES = (0, 1030)
+"""F_DUPFD and F_DUPFD_CLOEXEC."""
 _LOSES = frozenset({"EDQUOT", "EIO", "ENOSPC"})
 """Errors of a sync after which the kernel may have thrown the data away."""
 _BY_DESCRIPTOR = re.compile(r"/(?:proc/(?:self|thread-self|\d+)|dev)/fd/(\d+)")
@@ -376,7 +378,8 @@ class _Reader:
 
     def _take_dup(self, call: SyscallEvent) -> None:
         old = next((call.args[key] for key in ("fildes", "oldfd", "fd") if key in call.args), None)
-        if not call.ok or not isinstance(old, int) or call.result_file is None or call.ret is None:
+        duplicates = call.name != "fcntl" or call.args.get("cmd") in _DUPLICATES
+        if not call.ok or not duplicates or not isinstance(old, int) or call.ret is None:
             return
         for process in _ancestors(call.process):
             found = self._descriptors.get((process.pid, int(old)))

@@ -160,7 +160,7 @@ class _Under(Question):
         with recording._silently(entirely=True):
             outputs = _outputs() - paths.opened
             if self._runtime:
-                _python_dirs(), _python_files()  # looked up once
+                _python_dirs(), _python_files(), _import_dirs()  # looked up once
         strangers: dict[str, None] = {}
         checked: dict[str, Finding] = {}
         for event in events:
@@ -364,11 +364,14 @@ def _is_runtime(path: str, event: FileEvent) -> bool:
         folders = _python_dirs()
         if path in _python_files() or _inside(path, folders):
             return True
+        listed = event.file is not None and event.file.kind == "directory"
+        if listed and path in _import_dirs():  # where an import looks; what it finds there counts by itself
+            return True
     if path in _RUNTIME_FILES or _inside(path, _RUNTIME_DIRS):
         return True
     name = posixpath.basename(path)
     is_library = name.endswith(".so") or ".so." in name or name.startswith("gconv-modules")
-    return is_library and _inside(path, _LIBRARIES)
+    return is_library and _inside(path, (*_LIBRARIES, f"{sys.base_prefix}/lib"))
 
 
 def _is_python(event: FileEvent) -> bool:
@@ -377,6 +380,7 @@ def _is_python(event: FileEvent) -> bool:
 
 
 _known_dirs: list[str] = []
+_known_imports: list[str] = []
 _known_files: list[str] = []
 
 
@@ -391,6 +395,13 @@ def _python_dirs() -> list[str]:
             found.add(sys.prefix)
         _known_dirs.extend(sorted({each for path in found for each in (path, os.path.realpath(path))}))
     return _known_dirs
+
+
+def _import_dirs() -> list[str]:
+    """The folders on the path of imports."""
+    if not _known_imports:
+        _known_imports.extend(sorted({each for path in sys.path if path for each in (path, os.path.realpath(path))}))
+    return _known_imports
 
 
 def _python_files() -> list[str]:

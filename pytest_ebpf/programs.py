@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .effects import calls_of
 from .events import ProcessEvent
 from .match import effect_query, text_test
+from .notation import escape
 from .question import Answer, Question, collection, typed
 from .report import Finding
 from .syscalls import Table
@@ -54,14 +55,21 @@ class _NoExec(Question):
             spellings = _spellings(event)
             if any(accepts(path) for accepts in self._allowed for path in spellings):
                 continue
-            if "op" in event.unread or (self._allowed and "exe" in event.unread):
+            unknown = self._allowed and "exe" in event.unread and not _is_nameless(event)
+            if "op" in event.unread or unknown:
                 answer.unsure.append(Finding(event, "which program isn't known"))
                 continue
             failed = event.result == "failed"
             answer.found.append(Finding(event, f"tried to execute {event.exe}" if failed else ""))
-            programs.add(event.exe or "?")
+            programs.add(escape(event.exe or "a file without a name"))
         answer.problem = f"executed {', '.join(sorted(programs)[:3])}{' and more' if len(programs) > 3 else ''}"
         self.forbid(recording, answer)
+
+
+def _is_nameless(event: ProcessEvent) -> bool:
+    """Whether the program is a file that has no path, as one in memory."""
+    files = event.call.files.values()
+    return any(file.path is None and not file.path_cut for file in files)
 
 
 def _spellings(event: ProcessEvent) -> list[str]:

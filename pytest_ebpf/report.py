@@ -195,7 +195,14 @@ def _also(counted: int, after_others: bool) -> str:
 
 
 def _wrapped(sentence: str, indent: str) -> list[str]:
-    return textwrap.wrap(escape(sentence), _WIDTH, initial_indent=indent, subsequent_indent=_NOTE)
+    return textwrap.wrap(
+        escape(sentence),
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=_NOTE,
+        break_long_words=False,  # a path is to be found, and copied, as a whole
+        break_on_hyphens=False,
+    )
 
 
 def _more(count: int) -> list[str]:
