@@ -256,9 +256,10 @@ class Assertions(ABC):
         self._assert("connected", destination)
 
     def assert_only_connects_to(self, /, *destinations: object) -> None:
-        """Connections, sends and questions of DNS go to these destinations alone, or nowhere.
+        """Connections, datagrams and questions of DNS go to these destinations alone, or nowhere.
 
-        As `assert_no_network` with these allowed, but what others send here doesn't matter, nor who may.
+        As `assert_no_network` with these allowed, but neither what others send here matters, nor who may, nor what is
+        sent on connections that are there already.
 
         >>> recording.assert_only_connects_to("127.0.0.1:8080")
         """

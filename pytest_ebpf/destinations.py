@@ -123,10 +123,14 @@ _SERVICES: Mapping[str, str] = {
 class _Reach(Question):
     """Nobody but the allowed ones is reached."""
 
-    def __init__(self, typed: str, table: Table, allowed: Sequence[Destination], ops: frozenset[str]) -> None:
+    def __init__(
+        self, typed: str, table: Table, allowed: Sequence[Destination], ops: frozenset[str], *, streams: bool
+    ) -> None:
         self.typed = typed
         self._allowed = allowed
         self._ops = ops
+        self._streams = streams
+        """What is sent on a connection counts too, as one from before the recording."""
         self._calls = calls_of("network", table)
 
     def judge(self, recording: Assertions) -> None:
@@ -138,11 +142,11 @@ class _Reach(Question):
         strangers: set[str] = set()
         unresolved = False
         for event in events:
-            if event.op not in self._ops:
+            if event.op not in self._ops or (not self._streams and _is_on_stream(event)):
                 continue
             why = self._verdict(event, inside)
             if why is None:
-                answer.unsure.append(Finding(event, _said(event, "with whom isn't known")))
+                answer.unsure.append(Finding(event, _said(event, "whom can't be told")))
             elif why:
                 answer.found.append(Finding(event, why))
                 strangers.add(event.host or (str(event.address) if event.address is not None else event.family or "?"))
@@ -229,6 +233,10 @@ class _Reach(Question):
             return ""
         proxy = ", a resolver that asks others" if local else ""
         return _said(event, f"the address of {event.host} by DNS, of {event.address}{proxy}")
+
+
+def _is_on_stream(event: NetworkEvent) -> bool:
+    return event.op == "send" and event.socket is not None and event.socket.type in ("SOCK_STREAM", "SOCK_SEQPACKET")
 
 
 _NAMED = 3
@@ -326,17 +334,17 @@ def no_network(table: Table, /, allow: Sequence[object] = ()) -> Question:
     allowed = destinations("allow", collection("allow", allow, "destinations"))
     _reject_everything("allow", allowed)
     shown = typed("assert_no_network", **({"allow": allow} if allowed else {}))
-    return _Reach(shown, table, allowed, frozenset(_VERBS))
+    return _Reach(shown, table, allowed, frozenset(_VERBS), streams=True)
 
 
 def only_connects_to(table: Table, /, *destinations_: object) -> Question:
-    """Connections, sends and questions of DNS go to these alone."""
+    """Connections, datagrams and questions of DNS go to these alone."""
     if not destinations_:
         raise TypeError("only_connects_to: no destination (to allow none, there is assert_no_network)")
     allowed = destinations("destination", destinations_)
     _reject_everything("destination", allowed)
     shown = typed("assert_only_connects_to", *destinations_)
-    return _Reach(shown, table, allowed, frozenset({"connect", "dns", "send"}))
+    return _Reach(shown, table, allowed, frozenset({"connect", "dns", "send"}), streams=False)
 
 
 def connected(table: Table, /, destination: object) -> Question:

@@ -73,7 +73,11 @@ class _Happening:
     @property
     def end_ns(self) -> int | None:
         """None if it hasn't ended."""
-        return None if self.event.duration_ns is None else self.event.timestamp_ns + self.event.duration_ns
+        return (
+            None
+            if self.event.duration_ns is None or self.event.ret is None
+            else self.event.timestamp_ns + self.event.duration_ns
+        )
 
 
 @dataclass(slots=True)
@@ -180,17 +184,13 @@ class _Durable(Question):
         for write in writes:
             if write.synced:
                 continue
-            end = write.end_ns
-            good = [
-                each
-                for each in syncs
-                if end is not None and each.begin_ns >= end and each.end_ns is not None and each.end_ns <= limit
-            ]
-            if any(not each.unsure for each in good) and not write.unsure:
+            good = [each for each in syncs if _follows(each, write) and _is_over(each, limit)]
+            unsure = write.unsure or write.end_ns is None  # of a ring, or in flight: when it was over isn't known
+            if any(not each.unsure for each in good) and not unsure:
                 continue
             if good or write.unsure:
                 answer.unsure = [Finding(each.event, "its result isn't known") for each in good if each.unsure]
-                answer.unsure.extend([Finding(write.event, "whether it was synchronous isn't known")] * write.unsure)
+                answer.unsure.extend([Finding(write.event, "when it was over isn't known")] * unsure)
                 self.doubt(recording, answer)
             answer.found = [Finding(write.event, f"writes {_shown(write)}")]
             if until is None:
@@ -217,7 +217,7 @@ class _Durable(Question):
             if each.what == "sync"
             and (each.path == folder or (each.identity is None and each.device in (None, device)))
         ]
-        good = [each for each in syncs if end is not None and each.begin_ns >= end and each.end_ns is not None]
+        good = [each for each in syncs if end is not None and each.begin_ns >= end and _is_over(each, _LAST)]
         if any(not each.unsure for each in good):
             return
         if good:
@@ -238,6 +238,15 @@ def _covers(sync: _Happening, identity: _Identity | None) -> bool:
     if sync.identity is not None:
         return sync.identity == identity
     return sync.device is None or (identity is not None and sync.device == identity[0])
+
+
+def _follows(sync: _Happening, write: _Happening) -> bool:
+    return sync.begin_ns >= (write.begin_ns if write.end_ns is None else write.end_ns)
+
+
+def _is_over(sync: _Happening, limit: int) -> bool:
+    """Whether a sync had ended by then, or may have."""
+    return sync.begin_ns < limit if sync.end_ns is None else sync.end_ns <= limit
 
 
 def _shown(write: _Happening) -> str:

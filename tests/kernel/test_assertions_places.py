@@ -251,7 +251,7 @@ def test_reads_inside(ebpf: Recording, inside: Path, outside: Path) -> None:
     part.assert_only_reads_under(inside)
     violated(lambda: part.assert_only_reads_under(inside, runtime=False), "reads elsewhere")
     for read in (
-        lambda: (outside / "file").read_text(),
+        (outside / "file").read_text,
         lambda: os.listdir(outside),  # noqa: PTH208
         lambda: subprocess.run(["cat", outside / "file"], check=True),
         lambda: python("print(open(__import__('sys').argv[1]).read())", outside / "file"),
