@@ -10,6 +10,7 @@ from typing import Any
 
 from . import rules
 from .effects import Kind, calls_of, file_events, network_events, process_events
+from .errors import InconclusiveRecording
 from .events import FileEvent, Gap, NetworkEvent, ProcessEvent, SyscallEvent
 from .match import E, Events, Query, effect_query, query
 from .names import load, with_names
@@ -22,6 +23,9 @@ __all__ = ["Assertions"]
 
 class Assertions(ABC):
     """Queries and assertions on a recording, which the subclass supplies."""
+
+    _shown_in = ""
+    """Where a user finds the whole recording, for the end of a failure's text."""
 
     @abstractmethod
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
@@ -301,7 +305,12 @@ class Assertions(ABC):
 
     def _assert(self, rule: str, /, *args: Any, **kwargs: Any) -> None:
         __tracebackhide__ = True
-        rules.question(self._table, rule, *args, **kwargs).judge(self)
+        try:
+            rules.question(self._table, rule, *args, **kwargs).judge(self)
+        except (AssertionError, InconclusiveRecording) as error:
+            if self._shown_in:
+                error.add_note(f"whole recording: {self._shown_in}")
+            raise
 
     def _file_effects(self) -> list[FileEvent]:
         """Everything done to files, in order."""

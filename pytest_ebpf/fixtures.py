@@ -76,6 +76,10 @@ def ebpf(request: pytest.FixtureRequest) -> Iterator[Recording]:
 
     session.begin_test(f"{request.node.nodeid} (call)")
     recording = Recording(session)
+    if request.config.stash[SOURCE].settings.trace != "none":
+        recording._shown_in = 'section "Captured kernel events", or ebpf.events.format()'
+    else:
+        recording._shown_in = "ebpf.events.format()"
     request.node.stash[RECORDING] = recording
     yield recording
     recording.close()

@@ -1538,6 +1538,33 @@ def _port(scope: _Scope, name: str, value: object) -> Filter:
     return Filter(name, value, test, why)
 
 
+def _nbytes(scope: _Scope, name: str, value: object) -> Filter:
+    """On the number of bytes that a call moved."""
+    if scope.calls and not any(_moves_bytes(call.name) for call in scope.calls):
+        if any(call.argument(name) for call in scope.calls):  # sync_file_range's own
+            return _argument(scope, name, value)
+        raise TypeError(f"{name}: {scope} no result in bytes, so this filter could never match")
+    accept = _number_value(scope, name, value)
+    accepts = accept.test
+    described = scope.described
+
+    def test(event: SyscallEvent) -> Verdict:
+        if not _moves_bytes(event.name):
+            return False if event.name in described else None
+        if _unanswered(event) or syscalls.ring_model(event.name):
+            return None
+        return event.ret is not None and event.ret >= 0 and accepts(event.ret)
+
+    def why(event: SyscallEvent) -> str:
+        return f"{event.ret} {accept.phrase}" if event.ret is not None and event.ret >= 0 else _result_text(event)
+
+    return Filter(name, value, test, why)
+
+
+def _moves_bytes(name: str) -> bool:
+    return (syscalls.ring_model(name) or name) in _MOVES_BYTES
+
+
 _COMPILERS: Mapping[str, Callable[[_Scope, str, object], Filter]] = {
     "address": _address,
     "comm": _comm,
@@ -1545,6 +1572,7 @@ _COMPILERS: Mapping[str, Callable[[_Scope, str, object], Filter]] = {
     "exe": _exe,
     "fd": _fd,
     "flags": _flags,
+    "nbytes": _nbytes,
     "ok": _ok,
     "path": _path,
     "pid": _task_id,

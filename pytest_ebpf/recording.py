@@ -44,6 +44,7 @@ class Recording(Assertions):
         >>> w.assert_syscall("openat", path="*/app.toml", count=1)
         """
         part = Recording(self._session, self)
+        part._shown_in = self._shown_in
         with self._session.unobserved():
             part.open()
         try:

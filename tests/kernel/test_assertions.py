@@ -357,3 +357,32 @@ def test_bytes_through_a_mapping_are_not_known(ebpf: Recording, tmp_path: Path) 
         mapped[0] = 1
     with pytest.raises(InconclusiveRecording, match="how many bytes isn't known"):
         part.assert_max(bytes_written="1GiB")
+
+
+def test_a_script_counts_by_its_own_path(ebpf: Recording, tmp_path: Path) -> None:
+    """And its interpreter as well."""
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n:\n")
+    script.chmod(0o700)
+    subprocess.run([script], check=True)
+    ebpf.assert_exec(script)
+    ebpf.assert_no_exec(allow=[script])
+    violated(lambda: ebpf.assert_no_exec(allow=["cat"]), "executed")
+
+
+def test_assertions_leave_no_trace(ebpf: Recording, tmp_path: Path) -> None:
+    """Looking at the file system, at mounts and at processes is not recorded."""
+    (tmp_path / "file").write_text("x")
+    os.unlink(tmp_path / "file")  # noqa: PTH108
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect_ex("\0nobody")
+    before = len(ebpf.events)
+    ebpf.assert_only_writes_under(tmp_path)
+    ebpf.assert_only_reads_under(tmp_path)
+    ebpf.assert_no_file_access("/etc/shadow")
+    ebpf.assert_no_network()
+    ebpf.assert_no_exec()
+    ebpf.assert_max(syscalls=before)
+    violated(lambda: ebpf.assert_durable(tmp_path / "file"))
+    violated(lambda: ebpf.assert_connected("unix:/nobody"))
+    assert len(ebpf.events) == before, ebpf.events[before:].format()

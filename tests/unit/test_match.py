@@ -19,7 +19,7 @@ import pytest
 
 from pytest_ebpf import match, syscalls
 from pytest_ebpf.errors import InconclusiveRecording, UnknownSyscall
-from pytest_ebpf.events import Address, Gap, Process, SyscallEvent
+from pytest_ebpf.events import Address, Gap, NetworkEvent, Process, SyscallEvent
 from pytest_ebpf.match import Events, Query, query
 
 from .builders import GIT, PYTHON, SH, START_NS, TABLE, event, failed, opened
@@ -968,3 +968,50 @@ def test_imports() -> None:
         assert not foreign, foreign
     """)
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
+
+
+class TestBytes:
+    """The filter ``nbytes`` of calls."""
+
+    def test_bytes_that_a_call_moved(self) -> None:
+        """Of a call that moves some, its result; of one that hasn't returned it can't be told."""
+        wanted = asked("%desc", nbytes=range(5, 9))
+        assert wanted.test(event("write", 7)) is True
+        assert wanted.test(event("write", 9)) is False
+        assert wanted.test(event("write", -9, errno="EBADF")) is False
+        assert wanted.test(event("dup", 7)) is False
+        assert wanted.test(event("write", None, in_flight=True)) is None
+        assert wanted.test(event("IORING_OP_WRITE", 0)) is None
+        assert wanted.misses(event("write", 9)) == ["nbytes: 9 is not in range(5, 9)"]
+        with pytest.raises(TypeError, match="dup has no result in bytes"):
+            asked("dup", nbytes=7)
+
+
+class TestHosts:
+    """Names of hosts as addresses."""
+
+    def test_a_call_knows_what_it_was_told(self) -> None:
+        """By `learn`; an address of which no name is known may be anybody's."""
+        wanted = asked("connect", address="Example.org:80")
+        assert wanted.needs_hosts
+        assert wanted.test(connected(LOOPBACK)) is None
+        assert wanted.test(connected(Address("AF_INET", "127.0.0.1", 81))) is False
+        assert wanted.test(connected(Address("AF_UNIX", path="/x"))) is False
+        effect = NetworkEvent(op="connect", call=connected(LOOPBACK), address=LOOPBACK, host="example.org")
+        wanted.learn([effect])
+        assert wanted.test(connected(LOOPBACK)) is True
+        assert asked("connect", address="localhost").test(connected(LOOPBACK)) is True
+
+    @pytest.mark.parametrize(
+        "text", ["example.org", "a-b.c:80", "db", "xn--bcher-kva.example.", "localhost", "1.2.3.a4"]
+    )
+    def test_names(self, text: str) -> None:
+        """Those that are one."""
+        assert match.is_host_name(text)
+
+    @pytest.mark.parametrize(
+        "text", ["", ".", "a b", "10.0.0", "1.2.3.4", "loopbak", "a..b", "-a.b", "/x", "a:70000", "::1"]
+    )
+    def test_no_names(self, text: str) -> None:
+        """Those that are none, or more likely a misspelt class."""
+        assert not match.is_host_name(text)
