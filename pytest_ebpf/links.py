@@ -170,7 +170,12 @@ def straight_path(passed: object, absolute: str) -> str | None:
     parts = _parts(passed)
     while parts and parts[0] == "..":  # of a directory, whose own path is real
         parts.pop(0)
-    return None if ".." in parts else absolute
+    if ".." not in parts:
+        return absolute
+    short = posixpath.normpath(passed)
+    if short.startswith("..") or not absolute.endswith(f"/{short}"):
+        return None
+    return f"{absolute.removesuffix(f'/{short}')}/{passed}"
 
 
 def _parts(path: str) -> list[str]:

@@ -244,6 +244,9 @@ class _Under(Question):
             except OSError:
                 answer.unsure.append(finding._replace(note="is gone, so whether it had other names can't be told"))
                 continue
+            if event.file is not None and paths.links.made(path) and now.st_ino != event.file.inode:
+                answer.unsure.append(finding._replace(note="was replaced, so whether it had other names can't be told"))
+                continue
             if now.st_nlink > 1 and not os.path.isdir(path):  # noqa: PTH112 (plain calls are silent)
                 several[now.st_dev, now.st_ino] = now.st_nlink, finding
         if several:

@@ -102,6 +102,12 @@ def _dots_after_link(inside: Path, outside: Path) -> None:
     os.mkdir(f"{inside}/link/../new")  # noqa: PTH102
 
 
+def _dots_after_relative_link(inside: Path, outside: Path) -> None:
+    (outside / "deep").mkdir()
+    (inside / "link").symlink_to(outside / "deep")
+    subprocess.run(["mkdir", "link/../new"], check=True, cwd=inside)
+
+
 def _chmod_through_link(inside: Path, outside: Path) -> None:
     (inside / "link").symlink_to(outside / "file")
     os.chmod(inside / "link", 0o600)  # noqa: PTH101
@@ -158,6 +164,7 @@ WAYS = [
     _through_relative_link,
     _through_link_that_is_gone,
     _dots_after_link,
+    _dots_after_relative_link,
     _chmod_through_link,
     _truncate_through_link,
     _rename_out,
@@ -176,6 +183,16 @@ def test_writes_outside(ebpf: Recording, inside: Path, outside: Path, way: Calla
     """Whatever path and call it is."""
     way(inside, outside)
     violated(lambda: ebpf.assert_only_writes_under(inside), str(outside), "writes elsewhere")
+
+
+def test_dots_that_cannot_be_followed(ebpf: Recording, inside: Path, outside: Path) -> None:
+    """Up and down again, past what may be a link."""
+    (outside / "deep").mkdir()
+    (inside / "link").symlink_to(outside / "deep")
+    (inside / "work").mkdir()
+    subprocess.run(["mkdir", "../link/../new"], check=True, cwd=inside / "work")
+    with pytest.raises(InconclusiveRecording, match="what can't be told"):
+        ebpf.assert_only_writes_under(inside, outside)
 
 
 def test_an_allowed_folder_that_becomes_a_link(ebpf: Recording, inside: Path, outside: Path) -> None:
@@ -220,6 +237,27 @@ def test_hard_link_from_before(ebpf: Recording, inside: Path, outside: Path) -> 
         (inside / "link").read_text()
     with pytest.raises(InconclusiveRecording, match="has 2 names"):
         part.assert_only_reads_under(inside)
+
+
+def test_hard_link_that_is_gone(ebpf: Recording, inside: Path, outside: Path) -> None:
+    """Removed or replaced after the write, its other names can't be counted; those of a new file are known."""
+    changes: list[Callable[[], object]] = [
+        (inside / "link").unlink,
+        lambda: (inside / "new").rename(inside / "link"),
+    ]
+    for change in changes:
+        with ebpf.paused():
+            os.link(outside / "file", inside / "link")
+            (inside / "new").touch()
+        with ebpf.window() as part:
+            (inside / "link").write_text("x")
+            change()
+        with pytest.raises(InconclusiveRecording, match="whether it had other names"):
+            part.assert_only_writes_under(inside)
+    with ebpf.window() as part:
+        (inside / "fresh").write_text("x")
+        (inside / "fresh").unlink()
+    part.assert_only_writes_under(inside)
 
 
 def test_a_mount_shows_another_place(ebpf: Recording, inside: Path, outside: Path, libc: ctypes.CDLL) -> None:
