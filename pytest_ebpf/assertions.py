@@ -14,7 +14,7 @@ from .errors import InconclusiveRecording
 from .events import FileEvent, Gap, NetworkEvent, ProcessEvent, SyscallEvent
 from .match import E, Events, Query, effect_query, query
 from .names import load, with_names
-from .question import gaps_in
+from .question import Question, gaps_in
 from .step import Step
 from .syscalls import Table
 
@@ -305,8 +305,14 @@ class Assertions(ABC):
 
     def _assert(self, rule: str, /, *args: Any, **kwargs: Any) -> None:
         __tracebackhide__ = True
+        self._ask(rules.question(self._table, rule, *args, **kwargs))
+
+    def _ask(self, question: Question) -> None:
+        """Ask a question that `rules` prepared."""
+        __tracebackhide__ = True
         try:
-            rules.question(self._table, rule, *args, **kwargs).judge(self)
+            with self._silently():
+                question.judge(self)
         except (AssertionError, InconclusiveRecording) as error:
             if self._shown_in:
                 error.add_note(f"whole recording: {self._shown_in}")
@@ -349,7 +355,8 @@ class Assertions(ABC):
         return asked.select(events) if asked.filters else (events, ())
 
     def _matching(self, kind: Kind, asked: Query, events: Iterable[E]) -> Events[E]:
-        found, unsure = asked.select(sorted(events, key=lambda event: event.timestamp_ns))
+        with self._silently():
+            found, unsure = asked.select(sorted(events, key=lambda event: event.timestamp_ns))
         ops = next((each.value for each in asked.filters if each.name == "op"), None)
         if isinstance(ops, str):
             ops = [ops]
