@@ -86,5 +86,9 @@ def ebpf(request: pytest.FixtureRequest) -> Iterator[Recording]:
     recording = request.node.stash.get(RECORDING, None)
     if recording is None:  # asked for at run time, by a test that pytest took for one that isn't recorded
         recording = request.node.stash[RECORDING] = source.phases.begin_late(request.node)
+    if source.settings.trace != "none":
+        recording._shown_in = 'section "Captured kernel events", or ebpf.events.format()'
+    else:
+        recording._shown_in = "ebpf.events.format()"
     yield recording
     recording.close()

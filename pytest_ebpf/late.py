@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from .assertions import Assertions
-from .effects import calls_of
-from .events import Gap, Process, SyscallEvent
+from .effects import file_events, network_events, process_events
+from .events import Effect, Gap, Process, SyscallEvent
 from .match import Events
-from .scope import Owner
+from .scope import Owner, Segments
 from .session import Session
 from .syscalls import Table
 
@@ -26,11 +26,14 @@ class Late(Assertions):
 
     @property
     def telling(self) -> Events[SyscallEvent]:
-        """Those that did something to a file, on the network or with a process, as far as that can be told."""
-        kinds = ("files", "network", "processes")
-        names = frozenset().union(*(calls_of(kind, self._table) for kind in kinds)) - QUIET
-        found = [event for event in self._late if event.name in names]
+        """Those that changed something, opened a file, spoke to someone or started something."""
+        found = [call for call in self._late if any(each.op in TELLING for each in self._effects_of(call))]
         return Events(found, table=self._table, start_ns=self._start_ns)
+
+    def _effects_of(self, call: SyscallEvent) -> Iterator[Effect]:
+        yield from file_events(call, self._table)
+        yield from network_events(call, self._table)
+        yield from process_events(call, self._table)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -45,7 +48,7 @@ class Late(Assertions):
         return self._late if names is None else [event for event in self._late if event.name in names]
 
     def _living(self) -> Sequence[Process]:
-        return self._session.living(self._owner)
+        return self._session.living(self._owner, Segments(self._owner.first))
 
     def _silently(self, *, entirely: bool = False) -> AbstractContextManager[None]:
         return self._session.unobserved(entirely=entirely)
@@ -59,5 +62,9 @@ class Late(Assertions):
         return self._owner.closed_ns or 0
 
 
-QUIET = frozenset({"close", "exit", "exit_group", "fcntl", "lseek", "read", "wait4", "waitid"})
-"""What a task does that ends, or goes on with what it has open."""
+TELLING = frozenset(
+    {"create", "open", "remove", "rename", "truncate", "write", "metadata", "mount"}
+    | {"bind", "connect", "dns", "listen", "send"}
+    | {"exec", "fork", "signal"}
+)
+"""The effects that are worth to be told, if no rule asks for others."""

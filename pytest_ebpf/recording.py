@@ -51,6 +51,7 @@ class Recording(Assertions):
         >>> w.assert_syscall("openat", path="*/app.toml", count=1)
         """
         part = Recording(self._session, self.owner, self)
+        part._shown_in = self._shown_in
         with self._session.unobserved():
             part.open()
         try:
@@ -85,7 +86,7 @@ class Recording(Assertions):
         self._session.include(pid, self.owner)
 
     def _living(self) -> Sequence[Process]:
-        return self._session.living(self.owner)
+        return self._session.living(self.owner, self._part)
 
     def open(self) -> None:
         """Begin to record. The last step is the store that does it."""

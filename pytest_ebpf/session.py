@@ -532,11 +532,11 @@ class Session:
                 *self._undecoded(owner, part),
             )
 
-    def living(self, owner: Owner) -> list[Process]:
-        """The processes that a test, but no wider fixture, started and that have not ended."""
+    def living(self, owner: Owner, part: Segments) -> list[Process]:
+        """The processes that were started in a part of a test and have not ended."""
         with self._lock, self.unobserved():
             self._drain()
-            return self.scope.living(lambda tag: self.owner_of(tag) is owner)
+            return self.scope.living(lambda tag: self.owner_of(tag) is owner and tag & NUMBER in part)
 
     def _circle(self, owner: Owner) -> set[Owner]:
         """All whose doings count for an owner."""

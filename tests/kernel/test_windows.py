@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ebpf import InconclusiveRecording
 from pytest_ebpf.recording import Recording
 
 

@@ -246,5 +246,6 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
         "pytest_ebpf.policy",
         "pytest_ebpf.sources",
         "pytest_ebpf.stash",
+        "pytest_ebpf.step",
         "pytest_ebpf.terminal",
     ]

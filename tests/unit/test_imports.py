@@ -18,11 +18,14 @@ PACKAGE = Path(pytest_ebpf.__file__).parent
 MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(pytest_ebpf.__path__, "pytest_ebpf."))])
 # A module may import those of lower layers, and of its own.
 LAYERS = [
-    ["errors", "events", ""],
+    ["errors", "events", "step", ""],
     ["syscalls"],
     ["notation", "files", "effects", "names"],
-    ["match", "decode"],
+    ["match", "decode", "links"],
     ["report"],
+    ["question"],
+    ["counting", "destinations", "durability", "leaks", "ordering", "places", "programs"],
+    ["rules"],
     ["assertions", "scope"],
     ["engines.base", "engines._ffi"],
     ["engines.ring", "engines.libbpf", "engines.keeper"],

@@ -492,7 +492,7 @@ def test_full_ring_loses_and_counts(room: int) -> None:
     with engine.recording() as recording:
         for _ in range(room + 7):
             engine.call("getpid")
-        assert len(recording.syscalls("getpid")) == room
+        assert len(recording.syscalls("getpid").known) == room
         recording.assert_syscall("getpid", count=room + 7)
         with pytest.raises(InconclusiveRecording):
             recording.assert_no_syscall("getpid", pid=1)
