@@ -26,7 +26,7 @@ from .sources import Origin
 if TYPE_CHECKING:
     from .assertions import Assertions
 
-__all__ = ["SUITE_PHASES", "Rules", "check", "rules_of", "suite_layers", "suite_rules"]
+__all__ = ["SUITE_PHASES", "Rules", "check", "merged", "rules_of", "suite_layers", "suite_rules"]
 
 SUITE_PHASES = ("import", "collection", "session fixture", *ITEM_PHASES, "exit")
 """Where the suite's policy holds. "session fixture" stands for each of them, however it is called."""
@@ -103,7 +103,7 @@ def rules_of(item: pytest.Item) -> Rules:
     """The rules of one test: those of the suite, of hooks and of its markers, closest first."""
     if _RULES not in item.stash:
         layers = [*suite_layers(item.config), *_hook_layers(item), *_marker_layers(item)]
-        item.stash[_RULES] = Rules(_merged(layers, ITEM_PHASES), _places(item.config))
+        item.stash[_RULES] = Rules(merged(layers, ITEM_PHASES), _places(item.config))
     return item.stash[_RULES]
 
 
@@ -113,10 +113,10 @@ _RULES = pytest.StashKey[Rules]()
 def suite_rules(config: pytest.Config) -> Rules:
     """The rules of what happens outside of tests: import, collection, session fixtures, exit."""
     values = _places(config)
-    return Rules(_merged(suite_layers(config), SUITE_PHASES), {**values, "tmp_path": values["basetemp"]})
+    return Rules(merged(suite_layers(config), SUITE_PHASES), {**values, "tmp_path": values["basetemp"]})
 
 
-def _merged(layers: Iterable[Layer], phases: Sequence[str]) -> dict[str, list[Clause]]:
+def merged(layers: Iterable[Layer], phases: Sequence[str]) -> dict[str, list[Clause]]:
     """By phase, from layers of which the closest comes last."""
     table: dict[str, dict[str, Clause | None]] = {}
     for layer in layers:

@@ -35,6 +35,7 @@ class Origin:
             return self.key
         path = os.path.relpath(self.path, self.root) if self.root is not None else str(self.path)
         place = str(self.path) if path.startswith("..") else path
+        place = place if place.isprintable() else repr(place)
         if self.line is not None:
             place = f"{place}:{self.line}"
         return f"{place}: {self.key}" if self.key else place
@@ -80,7 +81,7 @@ def of_setting(path: Path | None, root: Path, start: str, keyword: str, table: s
             inside, found = True, found or number
         elif inside and re.match(r"\S.*\]\s*$", line) and line.startswith("["):
             inside = False
-        if inside and keyword and re.search(rf"(^|[\s=.\"'\[]){re.escape(keyword)}[\"']?\s*[=\]]", line):
+        if inside and keyword and re.search(rf"(^|[\s=.\"'\[]){re.escape(keyword)}[\"']?\s*[=.\]]", line):
             return Origin(path, number, key, root)
     return Origin(path, found, key, root)
 
