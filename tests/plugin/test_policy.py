@@ -59,7 +59,6 @@ def test_marker_needs_neither_fixture_nor_flag(pytester: pytest.Pytester, run: R
 def test_positive_rule(pytester: pytest.Pytester, run: Run, form: str) -> None:
     """What should have been and wasn't fails as well."""
     if form.startswith("async"):
-        pytest.importorskip("asyncio")
         pytester.makeconftest(
             "import asyncio, pytest\n"
             "@pytest.hookimpl(tryfirst=True)\n"
