@@ -1,5 +1,8 @@
 """The plugin's own tests, with pytest's fixture `pytester`: they run small suites that use it."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 SUITE = """
@@ -29,6 +32,7 @@ def test_curious(ebpf):
 
 @pytest.fixture
 def run(pytester):
+    shutil.copy(Path(__file__).parent / "pytest_tidy.py", pytester.path)  # others install it
     pytester.makepyfile(test_suite=SUITE)
     return lambda *args: pytester.runpytest_subprocess("-p", "pytest_tidy", *args)
 
