@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,18 @@ def test_placeholder_values(value: str, expected: object) -> None:
     args, named = bound("no_file_access", [value, {"x": [value]}], VALUES)
     assert args == (expected,)
     assert named == {"x": [expected]}
+
+
+def test_placeholders_of_steps() -> None:
+    """The steps of an order have them in their filters."""
+
+    @dataclass(frozen=True)
+    class Step:
+        filters: dict[str, Any]
+
+    step = Step({"path": "{root}/x"})
+    assert placeholders([step]) == {"root"}
+    assert bound("syscall_order", [step], VALUES)[0] == (Step({"path": Path("/r/x")}),)
 
 
 def test_folders_are_below_the_root() -> None:
