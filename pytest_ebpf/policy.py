@@ -276,10 +276,8 @@ def _flag_layer(config: pytest.Config, written: Sequence[Layer]) -> Iterator[Lay
     settings = config.stash.get(SETTINGS, None) or read_settings(config)
     if not settings.no_network and not settings.allow:
         return
-    key = "no_network" if settings.no_network else "allow"
-    name = f"--ebpf-{key.replace('_', '-')}"
-    if not (config.getoption("ebpf_no_network") or config.getoption("ebpf_allow")):
-        name = f"{config.inipath}: ebpf_{key}" if config.getini(f"ebpf_{key}") else "pytest_ebpf_configure"
+    keys = [key for key, given in (("no_network", settings.no_network), ("allow", settings.allow)) if given]
+    name = " ".join(_place_of_option(config, key) for key in keys)
     allow = list(settings.allow)
     phases: tuple[str, ...] = SUITE_PHASES
     if not settings.no_network:
@@ -294,6 +292,12 @@ def _flag_layer(config: pytest.Config, written: Sequence[Layer]) -> Iterator[Lay
         phases = wider.phases or SUITE_PHASES
     rule = {"no_network": {"allow": allow} if allow else True}
     yield Layer(rule, lambda keyword: Origin(None, None, name), phases, SUITE_PHASES)
+
+
+def _place_of_option(config: pytest.Config, key: str) -> str:
+    if config.getoption(f"ebpf_{key}"):
+        return f"--ebpf-{key.replace('_', '-')}"
+    return f"{config.inipath}: ebpf_{key}" if config.getini(f"ebpf_{key}") else "pytest_ebpf_configure"
 
 
 # Checking
