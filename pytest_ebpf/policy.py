@@ -37,9 +37,15 @@ _LATE = "late"
 class Rules:
     """The rules that hold in each phase of a test, or of the suite."""
 
-    def __init__(self, by_phase: Mapping[str, Sequence[Clause]], values: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        by_phase: Mapping[str, Sequence[Clause]],
+        values: Mapping[str, Any] | None = None,
+        subject: Origin | None = None,
+    ) -> None:
         self._by_phase = {phase: tuple(rules) for phase, rules in by_phase.items() if rules}
         self._values: dict[str, Any] = dict(values or {})
+        self._subject = subject
 
     def __bool__(self) -> bool:
         return bool(self._by_phase)
@@ -70,7 +76,7 @@ class Rules:
         """Hold the recording of a phase against its rules.
 
         Raises AssertionError if any is violated, else InconclusiveRecording if any can't be decided. The text begins
-        with the rule and where it is written, and that line is the end of the traceback.
+        with the rule and where it is written, and that line is the end of the traceback; of a flag it is the test's.
         """
         __tracebackhide__ = True
         violated: list[tuple[Clause, str]] = []
@@ -93,7 +99,8 @@ class Rules:
             return
         text = "\n".join(f"{rule}, {phase}: {text}" for rule, text in [*violated, *undecided])
         first, _ = (violated or undecided)[0]
-        sources.raise_at(first.origin, AssertionError(text) if violated else InconclusiveRecording(text))
+        place = first.origin if first.origin.line is not None else self._subject or first.origin
+        sources.raise_at(place, AssertionError(text) if violated else InconclusiveRecording(text))
 
 
 # Merging
@@ -103,7 +110,7 @@ def rules_of(item: pytest.Item) -> Rules:
     """The rules of one test: those of the suite, of hooks and of its markers, closest first."""
     if _RULES not in item.stash:
         layers = [*suite_layers(item.config), *_hook_layers(item), *_marker_layers(item)]
-        item.stash[_RULES] = Rules(merged(layers, ITEM_PHASES), _places(item.config))
+        item.stash[_RULES] = Rules(merged(layers, ITEM_PHASES), _places(item.config), sources.of_item(item))
     return item.stash[_RULES]
 
 

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, NoReturn
 
 import pytest
 
-__all__ = ["Origin", "in_hook", "of_function", "of_marker", "of_setting", "raise_at"]
+__all__ = ["Origin", "in_hook", "of_function", "of_item", "of_marker", "of_setting", "raise_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,12 @@ def of_marker(node: Any, mark: pytest.Mark, keyword: str) -> Origin:
     return Origin(path, line, keyword, root)
 
 
+def of_item(item: pytest.Item) -> Origin:
+    """The line where a test is defined."""
+    _, line, name = item.location
+    return Origin(item.path, None if line is None else line + 1, name, item.config.rootpath)
+
+
 def of_function(function: Callable[..., Any], root: Path) -> Origin:
     """The line of a hook."""
     path, line = _place(function)
@@ -91,18 +97,20 @@ def raise_at(origin: Origin, problem: BaseException) -> NoReturn:
     __tracebackhide__ = True
     if origin.path is None or origin.line is None:
         raise problem
-    exec(_raising(str(origin.path), origin.line), {"problem": problem})
+    FunctionType(_raising(str(origin.path), origin.line), {})(problem)
     raise AssertionError("unreachable")
 
 
 @functools.lru_cache(maxsize=1024)
 def _raising(path: str, line: int) -> CodeType:
-    tree = ast.parse("raise problem")
+    """A function that stands in that line alone, so that no line before it is shown."""
+    tree = ast.parse("def rule(problem): raise problem")
     for node in ast.walk(tree):
-        if isinstance(node, (ast.expr, ast.stmt)):
+        if isinstance(node, (ast.expr, ast.stmt, ast.arg)):
             node.lineno, node.end_lineno = line, line
             node.col_offset = node.end_col_offset = -1  # unknown: no column is underlined
-    return compile(tree, path, "exec")
+    module = compile(tree, path, "exec")
+    return next(each for each in module.co_consts if isinstance(each, CodeType))
 
 
 def _place(thing: object) -> tuple[Path | None, int | None]:

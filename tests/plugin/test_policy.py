@@ -51,6 +51,7 @@ def test_marker_needs_neither_fixture_nor_flag(pytester: pytest.Pytester, run: R
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_ebpf/*.py:*")
+    result.stdout.no_fnmatch_line("*import pytest*")
 
 
 @pytest.mark.parametrize(
@@ -414,6 +415,19 @@ def test_flags_are_suite_policy(
     pytester.makepyfile("def test_it(fake): pass")
     run(*args).assert_outcomes(passed=1)
     assert seen[-1] == allowed
+
+
+def test_violation_of_a_flag(pytester: pytest.Pytester, run: Run) -> None:
+    """There is no line that says it, so pytest points to the test."""
+    pytester.makepyfile(test_f="def test_other(): pass\n\ndef test_it(fake):\n    fake.call('getpid')\n")
+    result = run("-o", "ebpf_policy=no_syscall='getpid'")
+    result.stdout.fnmatch_lines(
+        [
+            ">*def test_it(fake):",
+            "E *AssertionError: no_syscall='getpid' (-o ebpf_policy), call: assert_no_syscall('getpid'): *",
+            "test_f.py:3: AssertionError",
+        ]
+    )
 
 
 def test_exception_without_a_rule(run: Run) -> None:
