@@ -7,10 +7,8 @@ keyword and phase by phase; of those that speak of both, the closest to the test
 from __future__ import annotations
 
 import functools
-import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +68,8 @@ class Rules:
 
     def learn(self, item: pytest.Item) -> None:
         """Take the values of the item's fixtures, for the placeholders; they are gone after its teardown."""
-        self._values.update(getattr(item, "funcargs", None) or {})
+        if self:
+            self._values.update(getattr(item, "funcargs", None) or {})
 
     def judge(self, recording: Assertions, phase: str) -> None:
         """Hold the recording of a phase against its rules.
@@ -108,12 +107,23 @@ class Rules:
 
 def rules_of(item: pytest.Item) -> Rules:
     """The rules of one test: those of the suite, of hooks and of its markers, closest first."""
-    if _RULES not in item.stash:
-        layers = [*suite_layers(item.config), *_hook_layers(item), *_marker_layers(item)]
-        item.stash[_RULES] = Rules(merged(layers, ITEM_PHASES), _places(item.config), sources.of_item(item))
-    return item.stash[_RULES]
+    return item.stash[_RULES] if _RULES in item.stash else _keep(item, _own_layers(item))
 
 
+def _own_layers(item: pytest.Item) -> list[Layer]:
+    return [*_hook_layers(item), *_marker_layers(item)]
+
+
+def _keep(item: pytest.Item, own: Sequence[Layer]) -> Rules:
+    layers = [*suite_layers(item.config), *own]
+    rules = _NONE
+    if layers:
+        rules = Rules(merged(layers, ITEM_PHASES), _places(item.config), sources.of_item(item))
+    item.stash[_RULES] = rules
+    return rules
+
+
+_NONE = Rules({})
 _RULES = pytest.StashKey[Rules]()
 
 
@@ -237,6 +247,8 @@ def _ini_layer(config: pytest.Config) -> Iterator[Layer]:
 
     if not text.strip():
         raise pytest.UsageError(f"{origin('ebpf_policy')}: the policy is empty (write a rule: no_exec = true)")
+    import tomllib
+
     try:
         said = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
@@ -257,6 +269,8 @@ def _table_layer(config: pytest.Config) -> Iterator[Layer]:
         raise pytest.UsageError(f"{path}: read the suite's policy: {problem}") from None
     if "pytest-ebpf" not in text:
         return
+    import tomllib
+
     try:
         tool = tomllib.loads(text).get("tool", {})
     except tomllib.TOMLDecodeError as problem:
@@ -320,23 +334,24 @@ def check(items: Iterable[pytest.Item]) -> None:
     for item in items:
         fixtures = getattr(item, "fixturenames", None)
         try:
-            layers = [*_hook_layers(item), *_marker_layers(item)]
+            layers = _own_layers(item)
         except pytest.UsageError as problem:
             problems[str(problem)] = None
             continue
-        names = frozenset([*_places(item.config), *(fixtures or ())])
         for layer in layers:
             from . import checks
 
+            names = frozenset([*_places(item.config), *(fixtures or ())])
             unknown = tuple(sorted(placeholders(layer.rules) - names))
             key = (layer.origin(""), repr(layer.rules), layer.phases, unknown)
             if key not in known:
                 known[key] = checks.problems(layer, names)
             problems.update(dict.fromkeys(known[key]))
-        if problems or fixtures is None or "tmp_path" in fixtures:
-            continue
-        if any("tmp_path" in placeholders(rule.value) for rule in rules_of(item)):
-            fixtures.append("tmp_path")
+        if not problems:
+            rules = _keep(item, layers)
+            named = any("tmp_path" in placeholders(rule.value) for rule in rules)
+            if named and fixtures is not None and "tmp_path" not in fixtures:
+                fixtures.append("tmp_path")
     if problems:
         shown = [*problems][:_SHOWN]
         rest = len(problems) - len(shown)
@@ -349,9 +364,15 @@ _SHOWN = 20
 def _check_keywords(said: Mapping[str, Any], origin: Callable[[str], Origin]) -> None:
     for keyword in said:
         if keyword not in (*KEYWORDS, "phases"):
+            from difflib import get_close_matches
+
             near = get_close_matches(str(keyword).removeprefix("assert_"), KEYWORDS, 3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"valid are {', '.join(KEYWORDS)}, phases"
             raise pytest.UsageError(f"{origin(keyword)}: unknown keyword {str(keyword)!r} ({hint})")
+    phases = said.get("phases")
+    given = [phases] if phases is None or isinstance(phases, str) else phases
+    if not isinstance(given, (list, tuple)) or not all(each is None or isinstance(each, str) for each in given):
+        raise pytest.UsageError(f"{origin('phases')}: expected a list of names, not {phases!r}")
 
 
 def _places(config: pytest.Config) -> dict[str, Any]:

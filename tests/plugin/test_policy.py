@@ -294,6 +294,8 @@ BAD_MARKERS = [
     ("no_syscall='opnat'", "test_bad.py:4: no_syscall='opnat': *"),
     ("phases=['call']", "test_bad.py:4: it holds no rule (*"),
     ("no_syscall='fork', phases='import'", "test_bad.py:4: phases: 'import' is not one of setup, call, teardown"),
+    ("no_syscall='fork', phases=3", "test_bad.py:4: phases: expected a list of names, not 3"),
+    ("no_syscall='fork', phases=['call', []]", "test_bad.py:4: phases: expected a list of names, not [[]'call', [[]]]"),
     ("'no_exec'", "test_bad.py:4: @pytest.mark.ebpf: it takes keywords only, not 'no_exec' (such as no_exec=True)"),
     ("", "test_bad.py:4: it holds no rule (give one, as in no_exec=True)"),
     ("no_syscall={'path': '{nothing}'}", "test_bad.py:4: *{nothing} is no path known here (known are *, tmp_path*)"),
