@@ -11,7 +11,7 @@ from typing import Any
 from . import syscalls
 from .assertions import Assertions
 from .clauses import Layer, arguments, bound, placeholders, shown, strings
-from .errors import EbpfError
+from .errors import InconclusiveRecording
 from .events import Gap, SyscallEvent
 from .syscalls import Table
 
@@ -65,9 +65,9 @@ def _problem(keyword: str, value: Any, names: frozenset[str]) -> str | None:
         try:
             inspect.signature(assertion).bind(*args, **named)
             assertion(*args, **named)
-        except AssertionError:
+        except (AssertionError, InconclusiveRecording):  # of nothing it may be either
             return None
-        except (TypeError, ValueError, EbpfError) as problem:
+        except (TypeError, ValueError) as problem:
             return str(problem).removeprefix(f"{keyword}: ")
     return None
 

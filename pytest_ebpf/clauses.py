@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import os
 import re
@@ -98,6 +99,8 @@ def strings(value: Any) -> Iterator[Any]:
     elif isinstance(value, (list, tuple, set, frozenset)):
         for each in value:
             yield from strings(each)
+    elif _has_filters(value):
+        yield from strings(value.filters)
 
 
 def placeholders(value: Any) -> set[str]:
@@ -117,7 +120,14 @@ def filled(value: Any, values: Mapping[str, Any]) -> Any:
         return {name: filled(each, values) for name, each in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return type(value)(filled(each, values) for each in value)
+    if _has_filters(value):
+        return dataclasses.replace(value, filters=filled(value.filters, values))
     return value
+
+
+def _has_filters(value: Any) -> bool:
+    """Whether it is a step of an order, ``call("write", path="{tmp_path}/x")``."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type) and hasattr(value, "filters")
 
 
 def _path(name: str, values: Mapping[str, Any]) -> str:

@@ -11,10 +11,10 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .events import Address, File, Gap, Process, Socket, SyscallEvent
 from .notation import escape
@@ -55,11 +55,20 @@ class Exporter:
         (PosixPath('out/test_api.py-test_get-….jsonl'), PosixPath('out/test_api.py-test_get-….trace.json'))
         """
         stem = file_stem(nodeid)
-        lines = self.folder / f"{stem}.jsonl"
-        slices = self.folder / f"{stem}.trace.json"
-        _write(lines, (f"{line}\n" for line in json_lines(nodeid, parts)))
-        _write(slices, trace(nodeid, parts))
-        return lines, slices
+        places = (self.folder / f"{stem}.jsonl", self.folder / f"{stem}.trace.json")
+        beside = [place.with_name(f".{place.name}.{os.getpid()}") for place in places]
+        try:
+            with beside[0].open("w", encoding="ascii") as lines, beside[1].open("w", encoding="ascii") as slices:
+                for line, event in _told(parts, _Lines(nodeid, parts), _Trace(nodeid)):
+                    lines.write(line)
+                    slices.write(event)
+            for part, place in zip(beside, places, strict=True):  # nobody finds a half file
+                part.replace(place)
+        except BaseException:
+            for part in beside:
+                part.unlink(missing_ok=True)
+            raise
+        return places
 
 
 _LONGEST = 100
@@ -77,16 +86,27 @@ def file_stem(nodeid: str) -> str:
     return f"{readable[-_LONGEST:].strip('-.') or 'test'}-{digest}"
 
 
-def _write(path: Path, texts: Iterable[str]) -> None:
-    """Write beside the place and move there, so that nobody finds a half file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("w", encoding="ascii") as file:
-            file.writelines(texts)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+class _Writer(Protocol):
+    """A format: the text of each thing that is told."""
+
+    def begin(self) -> str: ...
+    def event(self, event: SyscallEvent, phase: str) -> str: ...
+    def gap(self, gap: Gap, phase: str) -> str: ...
+    def dropped(self, reason: str, count: int, phase: str) -> str: ...
+    def end(self) -> str: ...
+
+
+def _told(parts: Sequence[Part], *writers: _Writer) -> Iterator[tuple[str, ...]]:
+    """The texts of all writers, side by side: events are decoded when they are looked at, so that is done once."""
+    yield tuple(writer.begin() for writer in writers)
+    for part in parts:
+        for event in part.events:
+            yield tuple(writer.event(event, part.phase) for writer in writers)
+        for gap in part.gaps:
+            yield tuple(writer.gap(gap, part.phase) for writer in writers)
+        for reason, count in (part.dropped or {}).items():
+            yield tuple(writer.dropped(reason, count, part.phase) for writer in writers)
+    yield tuple(writer.end() for writer in writers)
 
 
 # JSON Lines
@@ -94,27 +114,41 @@ def _write(path: Path, texts: Iterable[str]) -> None:
 
 def json_lines(nodeid: str, parts: Sequence[Part]) -> Iterator[str]:
     """A line for the test, for each process before its first event, each event, each gap, and one for the end."""
-    yield _dump({"type": "test", "schema": SCHEMA, "nodeid": nodeid, "phases": [part.phase for part in parts]})
-    ids: dict[Process, int] = {}
-    number = 0
-    last, last_id = None, 0
-    for part in parts:
-        for event in part.events:
-            number += 1
-            if event.process is not last:  # to look one up takes long: it is compared with all its parents
-                for process in reversed([*event.process.chain()]):
-                    if process not in ids:
-                        ids[process] = len(ids) + 1
-                        yield _dump(_process(process, ids))
-                last, last_id = event.process, ids[event.process]
-            yield _dump({"type": "event", "phase": part.phase, **_event(event, last_id)})
-    for part in parts:
-        for gap in part.gaps:
-            yield _dump({"type": "gap", "phase": part.phase, **_gap(gap)})
-        for reason, count in (part.dropped or {}).items():
-            yield _dump({"type": "dropped", "phase": part.phase, "reason": reason, "count": count})
-    gaps = sum(len(part.gaps) for part in parts)
-    yield _dump({"type": "end", "events": number, "gaps": gaps, "complete": not gaps})
+    for (text,) in _told(parts, _Lines(nodeid, parts)):
+        yield from text.splitlines()
+
+
+class _Lines:
+    def __init__(self, nodeid: str, parts: Sequence[Part]) -> None:
+        self._test = {"nodeid": nodeid, "phases": [part.phase for part in parts]}
+        self._ids: dict[Process, int] = {}
+        self._last: tuple[Process | None, int] = (None, 0)
+        self._events = self._gaps = 0
+
+    def begin(self) -> str:
+        return f"{_dump({'type': 'test', 'schema': SCHEMA, **self._test})}\n"
+
+    def event(self, event: SyscallEvent, phase: str) -> str:
+        self._events += 1
+        text = ""
+        if event.process is not self._last[0]:  # to look one up takes long: it is compared with all its parents
+            for process in reversed([*event.process.chain()]):
+                if process not in self._ids:
+                    self._ids[process] = len(self._ids) + 1
+                    text += f"{_dump(_process(process, self._ids))}\n"
+            self._last = event.process, self._ids[event.process]
+        return f"{text}{_dump({'type': 'event', 'phase': phase, **_event(event, self._last[1])})}\n"
+
+    def gap(self, gap: Gap, phase: str) -> str:
+        self._gaps += 1
+        return f"{_dump({'type': 'gap', 'phase': phase, **_gap(gap)})}\n"
+
+    def dropped(self, reason: str, count: int, phase: str) -> str:
+        return f"{_dump({'type': 'dropped', 'phase': phase, 'reason': reason, 'count': count})}\n"
+
+    def end(self) -> str:
+        numbers = {"events": self._events, "gaps": self._gaps, "complete": not self._gaps}
+        return f"{_dump({'type': 'end', **numbers})}\n"
 
 
 def _process(process: Process, ids: Mapping[Process, int]) -> dict[str, Any]:
@@ -226,28 +260,51 @@ def trace(nodeid: str, parts: Sequence[Part]) -> Iterator[str]:
 
     Times are microseconds since the first call.
     """
-    start_ns = min((event.timestamp_ns for part in parts for event in part.events), default=0)
-    processes: dict[int, Process] = {}
-    threads: dict[tuple[int, int], str] = {}
-    head = {"schema": SCHEMA, "nodeid": escape(nodeid), "start_ns": str(start_ns)}
-    yield f'{{"displayTimeUnit":"ns","otherData":{_dump(head)},"traceEvents":[\n'
-    for part in parts:
-        for event in part.events:
-            processes[event.pid] = event.process
-            threads[event.pid, event.tid] = event.comm
-            yield f"{_dump(_slice(event, part.phase, start_ns))},\n"
-        for gap in part.gaps:
-            place = {"ph": "i", "s": "g", "pid": 0, "tid": 0, "ts": 0}
-            yield f"{_dump({'name': escape(f'gap: {gap.reason}'), 'cat': part.phase, **place})},\n"
-    for pid, process in processes.items():
-        names = {"name": escape(process.comm), "labels": escape(" ".join(process.argv))}
-        yield f"{_dump({'ph': 'M', 'name': 'process_name', 'pid': pid, 'args': {'name': names['name']}})},\n"
-        yield f"{_dump({'ph': 'M', 'name': 'process_labels', 'pid': pid, 'args': {'labels': names['labels']}})},\n"
-    for (pid, tid), comm in threads.items():
-        args = {"name": escape(comm)}
-        yield f"{_dump({'ph': 'M', 'name': 'thread_name', 'pid': pid, 'tid': tid, 'args': args})},\n"
-    args = {"name": escape(nodeid)}
-    yield f"{_dump({'ph': 'M', 'name': 'process_name', 'pid': 0, 'args': args})}\n]}}\n"
+    for (text,) in _told(parts, _Trace(nodeid)):
+        yield text
+
+
+class _Trace:
+    def __init__(self, nodeid: str) -> None:
+        self._nodeid = escape(nodeid)
+        self._start_ns: int | None = None
+        self._processes: dict[int, Process] = {}
+        self._threads: dict[tuple[int, int], str] = {}
+
+    def begin(self) -> str:
+        return '{"displayTimeUnit":"ns","traceEvents":[\n'
+
+    def event(self, event: SyscallEvent, phase: str) -> str:
+        if self._start_ns is None:  # they are in the order of their entries
+            self._start_ns = event.timestamp_ns
+        self._processes[event.pid] = event.process
+        self._threads[event.pid, event.tid] = event.comm
+        return f"{_dump(_slice(event, phase, self._start_ns))},\n"
+
+    def gap(self, gap: Gap, phase: str) -> str:
+        return self._mark(f"gap: {gap.reason}", phase)
+
+    def dropped(self, reason: str, count: int, phase: str) -> str:
+        return self._mark(f"dropped by plugins: {count:,} ({reason})", phase)
+
+    def end(self) -> str:
+        texts = [self._meta("process_name", 0, name=self._nodeid)]
+        for pid, process in self._processes.items():
+            texts.append(self._meta("process_name", pid, name=escape(process.comm)))
+            texts.append(self._meta("process_labels", pid, labels=escape(" ".join(process.argv))))
+        for (pid, tid), comm in self._threads.items():
+            texts.append(self._meta("thread_name", pid, tid, name=escape(comm)))
+        other = {"schema": SCHEMA, "nodeid": self._nodeid, "start_ns": str(self._start_ns or 0)}
+        return ",\n".join(texts) + f'\n],"otherData":{_dump(other)}}}\n'
+
+    def _mark(self, text: str, phase: str) -> str:
+        """Across all tracks, so that an empty stretch isn't taken for silence."""
+        place = {"ph": "i", "s": "g", "pid": 0, "tid": 0, "ts": 0}
+        return f"{_dump({'name': escape(text), 'cat': phase, **place})},\n"
+
+    def _meta(self, what: str, pid: int, tid: int | None = None, /, **args: str) -> str:
+        thread = {} if tid is None else {"tid": tid}
+        return _dump({"ph": "M", "name": what, "pid": pid, **thread, "args": args})
 
 
 def _slice(event: SyscallEvent, phase: str, start_ns: int) -> dict[str, Any]:

@@ -7,10 +7,8 @@ keyword and phase by phase; of those that speak of both, the closest to the test
 from __future__ import annotations
 
 import functools
-import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +24,7 @@ from .sources import Origin
 if TYPE_CHECKING:
     from .assertions import Assertions
 
-__all__ = ["SUITE_PHASES", "Rules", "check", "rules_of", "suite_layers", "suite_rules"]
+__all__ = ["SUITE_PHASES", "Rules", "check", "merged", "rules_of", "suite_layers", "suite_rules"]
 
 SUITE_PHASES = ("import", "collection", "session fixture", *ITEM_PHASES, "exit")
 """Where the suite's policy holds. "session fixture" stands for each of them, however it is called."""
@@ -39,9 +37,15 @@ _LATE = "late"
 class Rules:
     """The rules that hold in each phase of a test, or of the suite."""
 
-    def __init__(self, by_phase: Mapping[str, Sequence[Clause]], values: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        by_phase: Mapping[str, Sequence[Clause]],
+        values: Mapping[str, Any] | None = None,
+        subject: Origin | None = None,
+    ) -> None:
         self._by_phase = {phase: tuple(rules) for phase, rules in by_phase.items() if rules}
         self._values: dict[str, Any] = dict(values or {})
+        self._subject = subject
 
     def __bool__(self) -> bool:
         return bool(self._by_phase)
@@ -73,13 +77,14 @@ class Rules:
 
     def learn(self, item: pytest.Item) -> None:
         """Take the values of the item's fixtures, for the placeholders; they are gone after its teardown."""
-        self._values.update(getattr(item, "funcargs", None) or {})
+        if self:
+            self._values.update(getattr(item, "funcargs", None) or {})
 
     def judge(self, recording: Assertions, phase: str) -> None:
         """Hold the recording of a phase against its rules.
 
         Raises AssertionError if any is violated, else InconclusiveRecording if any can't be decided. The text begins
-        with the rule and where it is written, and that line is the end of the traceback.
+        with the rule and where it is written, and that line is the end of the traceback; of a flag it is the test's.
         """
         __tracebackhide__ = True
         violated: list[tuple[Clause, str]] = []
@@ -102,7 +107,8 @@ class Rules:
             return
         text = "\n".join(f"{rule}, {phase}: {text}" for rule, text in [*violated, *undecided])
         first, _ = (violated or undecided)[0]
-        sources.raise_at(first.origin, AssertionError(text) if violated else InconclusiveRecording(text))
+        place = first.origin if first.origin.line is not None else self._subject or first.origin
+        sources.raise_at(place, AssertionError(text) if violated else InconclusiveRecording(text))
 
 
 def _forbids(keyword: str) -> bool:
@@ -115,22 +121,33 @@ def _forbids(keyword: str) -> bool:
 
 def rules_of(item: pytest.Item) -> Rules:
     """The rules of one test: those of the suite, of hooks and of its markers, closest first."""
-    if _RULES not in item.stash:
-        layers = [*suite_layers(item.config), *_hook_layers(item), *_marker_layers(item)]
-        item.stash[_RULES] = Rules(_merged(layers, ITEM_PHASES), _places(item.config))
-    return item.stash[_RULES]
+    return item.stash[_RULES] if _RULES in item.stash else _keep(item, _own_layers(item))
 
 
+def _own_layers(item: pytest.Item) -> list[Layer]:
+    return [*_hook_layers(item), *_marker_layers(item)]
+
+
+def _keep(item: pytest.Item, own: Sequence[Layer]) -> Rules:
+    layers = [*suite_layers(item.config), *own]
+    rules = _NONE
+    if layers:
+        rules = Rules(merged(layers, ITEM_PHASES), _places(item.config), sources.of_item(item))
+    item.stash[_RULES] = rules
+    return rules
+
+
+_NONE = Rules({})
 _RULES = pytest.StashKey[Rules]()
 
 
 def suite_rules(config: pytest.Config) -> Rules:
     """The rules of what happens outside of tests: import, collection, session fixtures, exit."""
     values = _places(config)
-    return Rules(_merged(suite_layers(config), SUITE_PHASES), {**values, "tmp_path": values["basetemp"]})
+    return Rules(merged(suite_layers(config), SUITE_PHASES), {**values, "tmp_path": values["basetemp"]})
 
 
-def _merged(layers: Iterable[Layer], phases: Sequence[str]) -> dict[str, list[Clause]]:
+def merged(layers: Iterable[Layer], phases: Sequence[str]) -> dict[str, list[Clause]]:
     """By phase, from layers of which the closest comes last."""
     table: dict[str, dict[str, Clause | None]] = {}
     for layer in layers:
@@ -244,6 +261,8 @@ def _ini_layer(config: pytest.Config) -> Iterator[Layer]:
 
     if not text.strip():
         raise pytest.UsageError(f"{origin('ebpf_policy')}: the policy is empty (write a rule: no_exec = true)")
+    import tomllib
+
     try:
         said = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
@@ -264,6 +283,8 @@ def _table_layer(config: pytest.Config) -> Iterator[Layer]:
         raise pytest.UsageError(f"{path}: read the suite's policy: {problem}") from None
     if "pytest-ebpf" not in text:
         return
+    import tomllib
+
     try:
         tool = tomllib.loads(text).get("tool", {})
     except tomllib.TOMLDecodeError as problem:
@@ -290,10 +311,8 @@ def _flag_layer(config: pytest.Config, written: Sequence[Layer]) -> Iterator[Lay
     settings = config.stash.get(SETTINGS, None) or read_settings(config)
     if not settings.no_network and not settings.allow:
         return
-    key = "no_network" if settings.no_network else "allow"
-    name = f"--ebpf-{key.replace('_', '-')}"
-    if not (config.getoption("ebpf_no_network") or config.getoption("ebpf_allow")):
-        name = f"{config.inipath}: ebpf_{key}" if config.getini(f"ebpf_{key}") else "pytest_ebpf_configure"
+    keys = [key for key, given in (("no_network", settings.no_network), ("allow", settings.allow)) if given]
+    name = " ".join(_place_of_option(config, key) for key in keys)
     allow = list(settings.allow)
     phases: tuple[str, ...] = SUITE_PHASES
     if not settings.no_network:
@@ -310,6 +329,12 @@ def _flag_layer(config: pytest.Config, written: Sequence[Layer]) -> Iterator[Lay
     yield Layer(rule, lambda keyword: Origin(None, None, name), phases, SUITE_PHASES)
 
 
+def _place_of_option(config: pytest.Config, key: str) -> str:
+    if config.getoption(f"ebpf_{key}"):
+        return f"--ebpf-{key.replace('_', '-')}"
+    return f"{config.inipath}: ebpf_{key}" if config.getini(f"ebpf_{key}") else "pytest_ebpf_configure"
+
+
 # Checking
 
 
@@ -323,23 +348,24 @@ def check(items: Iterable[pytest.Item]) -> None:
     for item in items:
         fixtures = getattr(item, "fixturenames", None)
         try:
-            layers = [*_hook_layers(item), *_marker_layers(item)]
+            layers = _own_layers(item)
         except pytest.UsageError as problem:
             problems[str(problem)] = None
             continue
-        names = frozenset([*_places(item.config), *(fixtures or ())])
         for layer in layers:
             from . import checks
 
+            names = frozenset([*_places(item.config), *(fixtures or ())])
             unknown = tuple(sorted(placeholders(layer.rules) - names))
             key = (layer.origin(""), repr(layer.rules), layer.phases, unknown)
             if key not in known:
                 known[key] = checks.problems(layer, names)
             problems.update(dict.fromkeys(known[key]))
-        if problems or fixtures is None or "tmp_path" in fixtures:
-            continue
-        if any("tmp_path" in placeholders(rule.value) for rule in rules_of(item)):
-            fixtures.append("tmp_path")
+        if not problems:
+            rules = _keep(item, layers)
+            named = any("tmp_path" in placeholders(rule.value) for rule in rules)
+            if named and fixtures is not None and "tmp_path" not in fixtures:
+                fixtures.append("tmp_path")
     if problems:
         shown = [*problems][:_SHOWN]
         rest = len(problems) - len(shown)
@@ -352,9 +378,15 @@ _SHOWN = 20
 def _check_keywords(said: Mapping[str, Any], origin: Callable[[str], Origin]) -> None:
     for keyword in said:
         if keyword not in (*KEYWORDS, "phases"):
+            from difflib import get_close_matches
+
             near = get_close_matches(str(keyword).removeprefix("assert_"), KEYWORDS, 3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"valid are {', '.join(KEYWORDS)}, phases"
             raise pytest.UsageError(f"{origin(keyword)}: unknown keyword {str(keyword)!r} ({hint})")
+    phases = said.get("phases")
+    given = [phases] if phases is None or isinstance(phases, str) else phases
+    if not isinstance(given, (list, tuple)) or not all(each is None or isinstance(each, str) for each in given):
+        raise pytest.UsageError(f"{origin('phases')}: expected a list of names, not {phases!r}")
 
 
 def _places(config: pytest.Config) -> dict[str, Any]:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, NoReturn
 
 import pytest
 
-__all__ = ["Origin", "in_hook", "of_function", "of_marker", "of_setting", "raise_at"]
+__all__ = ["Origin", "in_hook", "of_function", "of_item", "of_marker", "of_setting", "raise_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Origin:
             return self.key
         path = os.path.relpath(self.path, self.root) if self.root is not None else str(self.path)
         place = str(self.path) if path.startswith("..") else path
+        place = place if place.isprintable() else repr(place)
         if self.line is not None:
             place = f"{place}:{self.line}"
         return f"{place}: {self.key}" if self.key else place
@@ -52,6 +53,12 @@ def of_marker(node: Any, mark: pytest.Mark, keyword: str) -> Origin:
         line = call.lineno
         line = next((each.value.lineno for each in call.keywords if each.arg == keyword), line)
     return Origin(path, line, keyword, root)
+
+
+def of_item(item: pytest.Item) -> Origin:
+    """The line where a test is defined."""
+    _, line, name = item.location
+    return Origin(item.path, None if line is None else line + 1, name, item.config.rootpath)
 
 
 def of_function(function: Callable[..., Any], root: Path) -> Origin:
@@ -80,7 +87,7 @@ def of_setting(path: Path | None, root: Path, start: str, keyword: str, table: s
             inside, found = True, found or number
         elif inside and re.match(r"\S.*\]\s*$", line) and line.startswith("["):
             inside = False
-        if inside and keyword and re.search(rf"(^|[\s=.\"'\[]){re.escape(keyword)}[\"']?\s*[=\]]", line):
+        if inside and keyword and re.search(rf"(^|[\s=.\"'\[]){re.escape(keyword)}[\"']?\s*[=.\]]", line):
             return Origin(path, number, key, root)
     return Origin(path, found, key, root)
 
@@ -90,18 +97,20 @@ def raise_at(origin: Origin, problem: BaseException) -> NoReturn:
     __tracebackhide__ = True
     if origin.path is None or origin.line is None:
         raise problem
-    exec(_raising(str(origin.path), origin.line), {"problem": problem})
+    FunctionType(_raising(str(origin.path), origin.line), {})(problem)
     raise AssertionError("unreachable")
 
 
 @functools.lru_cache(maxsize=1024)
 def _raising(path: str, line: int) -> CodeType:
-    tree = ast.parse("raise problem")
+    """A function that stands in that line alone, so that no line before it is shown."""
+    tree = ast.parse("def rule(problem): raise problem")
     for node in ast.walk(tree):
-        if isinstance(node, (ast.expr, ast.stmt)):
+        if isinstance(node, (ast.expr, ast.stmt, ast.arg)):
             node.lineno, node.end_lineno = line, line
             node.col_offset = node.end_col_offset = -1  # unknown: no column is underlined
-    return compile(tree, path, "exec")
+    module = compile(tree, path, "exec")
+    return next(each for each in module.co_consts if isinstance(each, CodeType))
 
 
 def _place(thing: object) -> tuple[Path | None, int | None]:

@@ -161,7 +161,6 @@ def test_summary_of_nothing(run: Run) -> None:
 @pytest.fixture
 def run_xdist(pytester: pytest.Pytester) -> Run:
     """Runs pytest with two workers, each with a fake engine."""
-    pytest.importorskip("xdist")
     pytester.makepyfile(fake_host=FAKE_HOST)
 
     def run_pytest(*args: str) -> pytest.RunResult:

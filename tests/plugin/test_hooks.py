@@ -125,6 +125,23 @@ def test_hook_of_a_deeper_conftest(pytester: pytest.Pytester, run: Run) -> None:
     result.stdout.fnmatch_lines(["E *no_syscall='getppid' (one/conftest.py:1: pytest_ebpf_policy), call: *"])
 
 
+def test_policy_is_asked_once(pytester: pytest.Pytester, run: Run) -> None:
+    """For each test, when all are collected."""
+    pytester.makeconftest(
+        """
+        asked = []
+
+        def pytest_ebpf_policy(item):
+            asked.append(item.name)
+
+        def pytest_unconfigure():
+            print("asked:", *asked)
+        """
+    )
+    pytester.makepyfile("def test_a(): pass\ndef test_b(ebpf): pass")
+    run().stdout.fnmatch_lines(["asked: test_a test_b"])
+
+
 @pytest.mark.parametrize(
     "answer",
     ["pytest.mark.ebpf(no_syscall='getpid')", "{'no_syscall': ['getpid']}", "markers.ebpf(no_syscall='getpid')"],

@@ -51,6 +51,7 @@ def test_marker_needs_neither_fixture_nor_flag(pytester: pytest.Pytester, run: R
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_ebpf/*.py:*")
+    result.stdout.no_fnmatch_line("*import pytest*")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,6 @@ def test_marker_needs_neither_fixture_nor_flag(pytester: pytest.Pytester, run: R
 def test_positive_rule(pytester: pytest.Pytester, run: Run, form: str) -> None:
     """What should have been and wasn't fails as well."""
     if form.startswith("async"):
-        pytest.importorskip("asyncio")
         pytester.makeconftest(
             "import asyncio, pytest\n"
             "@pytest.hookimpl(tryfirst=True)\n"
@@ -294,6 +294,8 @@ BAD_MARKERS = [
     ("no_syscall='opnat'", "test_bad.py:4: no_syscall='opnat': *"),
     ("phases=['call']", "test_bad.py:4: it holds no rule (*"),
     ("no_syscall='fork', phases='import'", "test_bad.py:4: phases: 'import' is not one of setup, call, teardown"),
+    ("no_syscall='fork', phases=3", "test_bad.py:4: phases: expected a list of names, not 3"),
+    ("no_syscall='fork', phases=['call', []]", "test_bad.py:4: phases: expected a list of names, not [[]'call', [[]]]"),
     ("'no_exec'", "test_bad.py:4: @pytest.mark.ebpf: it takes keywords only, not 'no_exec' (such as no_exec=True)"),
     ("", "test_bad.py:4: it holds no rule (give one, as in no_exec=True)"),
     ("no_syscall={'path': '{nothing}'}", "test_bad.py:4: *{nothing} is no path known here (known are *, tmp_path*)"),
@@ -415,6 +417,19 @@ def test_flags_are_suite_policy(
     pytester.makepyfile("def test_it(fake): pass")
     run(*args).assert_outcomes(passed=1)
     assert seen[-1] == allowed
+
+
+def test_violation_of_a_flag(pytester: pytest.Pytester, run: Run) -> None:
+    """There is no line that says it, so pytest points to the test."""
+    pytester.makepyfile(test_f="def test_other(): pass\n\ndef test_it(fake):\n    fake.call('getpid')\n")
+    result = run("-o", "ebpf_policy=no_syscall='getpid'")
+    result.stdout.fnmatch_lines(
+        [
+            ">*def test_it(fake):",
+            "E *AssertionError: no_syscall='getpid' (-o ebpf_policy), call: assert_no_syscall('getpid'): *",
+            "test_f.py:3: AssertionError",
+        ]
+    )
 
 
 def test_exception_without_a_rule(run: Run) -> None:

@@ -243,9 +243,10 @@ def test_trace_tracks_and_slices() -> None:
 
 def test_trace_of_unfinished_calls() -> None:
     """A call in flight begins and doesn't end; one that never returns, such as exit, is a moment."""
-    parts = [Part("call", [event("read", None, in_flight=True), event("exit_group", None)], [Gap("lost")])]
+    events = [event("read", None, in_flight=True), event("exit_group", None)]
+    parts = [Part("call", events, [Gap("lost")], {"noise": 3})]
     kinds = [(each["name"], each["ph"]) for each in slices(parts)["traceEvents"] if each["ph"] != "M"]
-    assert kinds == [("read", "B"), ("exit_group", "i"), ("gap: lost", "i")]
+    assert kinds == [("read", "B"), ("exit_group", "i"), ("gap: lost", "i"), ("dropped by plugins: 3 (noise)", "i")]
 
 
 def test_times_keep_their_nanoseconds() -> None:
