@@ -6,7 +6,6 @@
 #include "argv.h"
 #include "dns.h"
 
-#define EFAULT 14
 #define UIO_MAXIOV 1024 /* the kernel looks at no more messages of one sendmmsg */
 #define MMSGHDR_BYTES 64
 
@@ -273,5 +272,3 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	}
 	return 0;
 }
-
-char LICENSE[] SEC("license") = "GPL";

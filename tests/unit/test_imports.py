@@ -25,7 +25,8 @@ LAYERS = [
     ["report"],
     ["assertions", "scope"],
     ["engines.base", "engines._ffi"],
-    ["engines.ring", "engines.libbpf", "engines.keeper"],
+    ["engines.ring", "engines.loader"],
+    ["engines.libbpf", "engines.keeper"],
     ["engines"],
     ["session"],
     ["recording"],
@@ -102,9 +103,9 @@ def test_only_the_plugin_needs_pytest(module: str) -> None:
 
 
 def test_ctypes_is_imported_in_one_place() -> None:
-    """And in the engine that is made of it."""
+    """And in the engine that is made of it, and its loader."""
     users = {module for module in MODULES if "ctypes" in imports(module, lazy=True)}
-    assert users == {"pytest_ebpf.engines._ffi", "pytest_ebpf.engines.libbpf"}
+    assert users == {"pytest_ebpf.engines._ffi", "pytest_ebpf.engines.libbpf", "pytest_ebpf.engines.loader"}
 
 
 @pytest.mark.parametrize("module", MODULES)
