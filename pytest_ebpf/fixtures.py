@@ -31,9 +31,11 @@ class SessionSource:
         """Start now, if it can; a problem is kept for those who ask."""
         if self._session is not None or self._problem is not None:
             return
+        engine = engines.create(self.choice.engine)
+        engine.prepare()
         from .session import Session
 
-        session = Session(engines.create(self.choice.engine))
+        session = Session(engine)
         try:
             session.start()
         except (EngineUnavailable, ProbeError) as problem:

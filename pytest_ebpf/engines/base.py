@@ -1,10 +1,12 @@
-"""What an engine is: it attaches the programs and hands out their maps, and knows nothing of tests."""
+"""What an engine is: it attaches the programs and hands out their maps, and knows nothing of tests.
+
+The keeper process imports this while the session waits: named tuples, as dataclasses take long to import.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 __all__ = ["ENGINES", "Engine", "Probe", "Started"]
 
@@ -12,16 +14,14 @@ ENGINES = ("libbpf",)
 """Names that ``--ebpf-engine`` takes besides "auto"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """One program of the snippets, and the kernel hook it sits on."""
 
     program: str
     hook: str
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A running engine. Who receives it owns the file descriptors."""
 
     engine: str
@@ -39,6 +39,9 @@ class Engine(Protocol):
     """Loads and attaches the programs."""
 
     name: str
+
+    def prepare(self) -> None:
+        """Begin what takes time and needs nobody to wait; `start` goes on with it. May be left out."""
 
     def start(self) -> Started:
         """Attach everything or nothing.

@@ -5,29 +5,29 @@ forks would hold them too, and they would outlive a killed session in any child 
 loads and attaches them, hands out the maps, and ends with the pytest process, however that ends. It is no child of
 pytest: a test that waits for any child must not meet it.
 
-Run as a script (``python -I -S keeper.py SOCKET PIDFD``) this file is the keeper; imported it is the client.
+Run as a script (``python -I -S keeper.py ENGINE SOCKET PIDFD``) this file is the keeper; imported it is the client. The
+keeper imports little, as the session waits for it: what only the client needs is imported where it needs it.
 """
 
 from __future__ import annotations
 
 import array
-import contextlib
-import json
+import marshal
 import os
 import select
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
 
 from pytest_ebpf.engines.base import ENGINES, Probe, Started
 from pytest_ebpf.errors import EngineUnavailable, ProbeError
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["KeptEngine"]
 
@@ -35,7 +35,7 @@ START_SECONDS = 60
 STOP_SECONDS = 10
 MAX_FDS = 64
 MAX_ANSWER = 1 << 18
-ERRORS: Mapping[str, type[EngineUnavailable] | type[ProbeError]] = {
+ERRORS: dict[str, type[EngineUnavailable] | type[ProbeError]] = {
     "EngineUnavailable": EngineUnavailable,
     "ProbeError": ProbeError,
 }
@@ -49,34 +49,44 @@ class KeptEngine:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
         self.name = name
         self._keeper: tuple[int, int] | None = None
+        self._coming: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
+
+    def prepare(self) -> None:
+        """See base.Engine."""
+        import subprocess
+
+        if self._coming is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(START_SECONDS)
+        owner = os.pidfd_open(os.getpid())
+        try:
+            with theirs:
+                command = [sys.executable, "-I", "-S", "-B", __file__, self.name]
+                starter = subprocess.Popen(
+                    [*command, str(theirs.fileno()), str(owner)],
+                    pass_fds=(theirs.fileno(), owner),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+        finally:
+            os.close(owner)
+        self._coming = ours, starter
 
     def start(self) -> Started:
         """See base.Engine."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        owner = os.pidfd_open(os.getpid())
-        with ours:
-            try:
-                with theirs:
-                    command = [sys.executable, "-I", "-S", "-B", __file__, self.name]
-                    starter = subprocess.run(
-                        [*command, str(theirs.fileno()), str(owner)],
-                        pass_fds=(theirs.fileno(), owner),
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.PIPE,
-                        timeout=START_SECONDS,
-                        check=False,
-                    )
-            finally:
-                os.close(owner)
-            ours.settimeout(START_SECONDS)
+        self.prepare()
+        assert self._coming is not None
+        (ours, starter), self._coming = self._coming, None
+        with ours, starter:
             try:
                 answer, fds = _receive(ours)
             except (EOFError, TimeoutError) as error:
                 raise EngineUnavailable(
                     f"start engine {self.name}",
                     f"the process that loads the programs gave no answer: {error}",
-                    starter.stderr.decode(errors="replace").strip()[-2000:],
+                    _last_words(starter),
                 ) from error
         if "error" in answer:
             raise ERRORS[answer["error"]](*answer["args"])
@@ -100,19 +110,30 @@ class KeptEngine:
             return
         pid, started = self._keeper
         self._keeper = None
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        try:
             keeper = os.pidfd_open(pid)
-            try:
-                if _start_time(pid) == started:
-                    signal.pidfd_send_signal(keeper, signal.SIGTERM)
-                    select.select([keeper], [], [], STOP_SECONDS)
-            finally:
-                os.close(keeper)
+        except ProcessLookupError:
+            return
+        try:
+            if _start_time(pid) == started:
+                signal.pidfd_send_signal(keeper, signal.SIGTERM)
+                select.select([keeper], [], [], STOP_SECONDS)
+        except (ProcessLookupError, FileNotFoundError):
+            pass  # it ended meanwhile
+        finally:
+            os.close(keeper)
 
 
 def _start_time(pid: int) -> int:
     """With the pid, this names one process for ever. In clock ticks since boot."""
-    return int(Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19])
+    with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+        return int(stat.read().rsplit(b")", 1)[1].split()[19])
+
+
+def _last_words(starter: subprocess.Popen[bytes]) -> str:
+    """What the process that didn't answer said, to its end."""
+    assert starter.stderr is not None
+    return starter.stderr.read().decode(errors="replace").strip()[-2000:]
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -125,7 +146,7 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-    return json.loads(data), fds.tolist()
+    return marshal.loads(data), fds.tolist()
 
 
 def _engine(name: str) -> Any:
@@ -163,7 +184,7 @@ def _keep(name: str, channel_fd: int, owner: int) -> None:
     with socket.socket(fileno=channel_fd) as channel:
         answer, fds = _start(name)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        channel.sendmsg([json.dumps(answer).encode()], rights)
+        channel.sendmsg([marshal.dumps(answer)], rights)
     if fds:
         select.select([owner], [], [])
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineUnavailable, ProbeError
 from . import _ffi, loader
 from .base import Probe, Started
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["LibbpfEngine"]
 
 LOG_LINES = 20
 WARNING = 0
 """libbpf's level for errors and for the verifier's log."""
-OBJECTS = Path(__file__).parent.parent / "objects"
-BTF = Path("/sys/kernel/btf/vmlinux")
+OBJECTS = f"{os.path.dirname(os.path.dirname(__file__))}/objects"  # noqa: PTH120 (pathlib is slow to import)
+BTF: str | Path = "/sys/kernel/btf/vmlinux"
 OBJECT = "recorder.bpf.o"
 ITERATOR = 28
 """BPF_TRACE_ITER."""
@@ -33,7 +34,7 @@ class LibbpfEngine:
     name = "libbpf"
 
     def __init__(self, objects: Path | None = None) -> None:
-        self._path = (objects or OBJECTS / platform.machine()) / OBJECT
+        self._path = f"{objects or f'{OBJECTS}/{os.uname().machine}'}/{OBJECT}"
         self._objects: list[int] = []
         self._fds: list[int] = []
         self._messages: list[str] = []
@@ -58,7 +59,7 @@ class LibbpfEngine:
         self._objects.clear()
 
     def _load_library(self) -> None:
-        if not BTF.exists():
+        if not os.path.exists(BTF):  # noqa: PTH110
             raise EngineUnavailable(
                 "start engine libbpf",
                 f"the kernel has no BTF ({BTF} is missing)",
@@ -129,7 +130,8 @@ class LibbpfEngine:
 
     def _read(self) -> bytes:
         try:
-            return self._path.read_bytes()
+            with open(self._path, "rb") as file:  # noqa: PTH123
+                return file.read()
         except OSError as error:
             raise ProbeError(
                 f"read eBPF object {self._path}",
@@ -172,7 +174,7 @@ class LibbpfEngine:
             )
         hint = ""
         if "END PROG LOAD LOG" in log:
-            hint = f"the verifier of kernel {platform.release()} refused it: its last lines follow"
+            hint = f"the verifier of kernel {os.uname().release} refused it: its last lines follow"
         elif operation.startswith("open eBPF object"):
             hint = "the file is damaged: install pytest-ebpf again, by pip"
         elif -result == errno.ENOMEM:
