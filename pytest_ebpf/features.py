@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from .engines.base import LENT
 from .errors import EngineUnavailable
 
 __all__ = ["Choice", "choose"]
@@ -38,6 +39,9 @@ class Choice:
 
 def choose(wanted: str) -> Choice:
     """The engine for ``--ebpf-engine=wanted``. Opens one small file at most, and imports nothing."""
+    lent = os.environ.get(LENT, "").partition(":")[0]
+    if lent and wanted in ("auto", lent):
+        return Choice(lent, "lent by pytest-ebpf run")
     engine = "libbpf" if wanted == "auto" else wanted
     why = "auto: the kernel has BTF" if wanted == "auto" else f"as asked: --ebpf-engine={wanted}"
     trouble = _trouble(engine)

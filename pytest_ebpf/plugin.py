@@ -30,6 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SOURCE] = SessionSource(read_settings(config))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """With --ebpf-doctor, examine the host in place of a test run."""
+    if not config.option.ebpf_doctor:
+        return None
+    from .cli import doctor_main
+
+    return doctor_main(read_settings(config).engine)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """Name the engine, the kernel and the reason."""
     return f"ebpf: {config.stash[SOURCE].choice}"

@@ -8,7 +8,11 @@ __all__ = ["create"]
 
 
 def create(name: str) -> Engine:
-    """The engine of this name, not yet started, in a process of its own."""
+    """The engine of this name, not yet started: one that is lent to this process, else one in a process of its own."""
+    from .lent import LentEngine, offered
+
+    if offered() == name:
+        return LentEngine()
     from .keeper import KeptEngine
 
     return KeptEngine(name)

@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-__all__ = ["ENGINES", "Engine", "Probe", "Started"]
+__all__ = ["ENGINES", "LENT", "Engine", "Probe", "Started"]
 
 ENGINES = ("libbpf",)
 """Names that ``--ebpf-engine`` takes besides "auto"."""
+
+
+LENT = "PYTEST_EBPF_LENT"
+"""Environment variable of a process to which ``pytest-ebpf run`` lends an engine: its name, a colon, and the descriptor
+of the socket to take it from."""
 
 
 class Probe(NamedTuple):

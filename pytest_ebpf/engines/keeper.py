@@ -29,7 +29,7 @@ from pytest_ebpf.errors import EngineUnavailable, ProbeError
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["KeptEngine"]
+__all__ = ["KeptEngine", "receive"]
 
 START_SECONDS = 60
 STOP_SECONDS = 10
@@ -81,7 +81,7 @@ class KeptEngine:
         (ours, starter), self._coming = self._coming, None
         with ours, starter:
             try:
-                answer, fds = _receive(ours)
+                answer, fds = receive(ours)
             except (EOFError, TimeoutError) as error:
                 raise EngineUnavailable(
                     f"start engine {self.name}",
@@ -136,7 +136,8 @@ def _last_words(starter: subprocess.Popen[bytes]) -> str:
     return starter.stderr.read().decode(errors="replace").strip()[-2000:]
 
 
-def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def receive(channel: socket.socket) -> tuple[Any, list[int]]:
+    """What the other side of a channel sent, with its descriptors. Raises EOFError, OSError."""
     fds = array.array("i")
     data, ancillary, _, _ = channel.recvmsg(
         MAX_ANSWER, socket.CMSG_SPACE(MAX_FDS * fds.itemsize), socket.MSG_CMSG_CLOEXEC
