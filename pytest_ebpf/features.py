@@ -7,6 +7,7 @@ import platform
 import re
 import sys
 from dataclasses import dataclass
+from os import environ
 from pathlib import Path
 
 from .engines.base import LENT
@@ -39,7 +40,7 @@ class Choice:
 
 def choose(wanted: str) -> Choice:
     """The engine for ``--ebpf-engine=wanted``. Opens one small file at most, and imports nothing."""
-    lent = os.environ.get(LENT, "").partition(":")[0]
+    lent = environ.get(LENT, "").partition(":")[0]
     if lent and wanted in ("auto", lent):
         return Choice(lent, "lent by pytest-ebpf run")
     engine = "libbpf" if wanted == "auto" else wanted

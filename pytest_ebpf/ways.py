@@ -25,7 +25,7 @@ from typing import Literal
 
 from .syscalls import table
 
-__all__ = ["WAYS", "Goal", "Place", "Way"]
+__all__ = ["WAYS", "Goal", "Place", "Ring", "Way"]
 
 Goal = Literal["file", "tcp", "udp", "ip", "packet", "program", "memory"]
 """What a way does: it touches the bait, sends to the peer (by address alone, or in a frame, with "ip" and "packet"), or
@@ -293,10 +293,10 @@ def _kernel_aio(place: Place) -> Iterator[None]:
 
 @_way("file", "an open by io_uring")
 def _io_uring_open(place: Place) -> Iterator[None]:
-    ring = place.stack.enter_context(_Ring())
+    ring = place.stack.enter_context(Ring())
     path = ctypes.create_string_buffer(os.fsencode(place.bait))
     yield
-    os.close(ring.run(_Ring.OPENAT, AT_FDCWD, ctypes.addressof(path)))
+    os.close(ring.run(Ring.OPENAT, AT_FDCWD, ctypes.addressof(path)))
 
 
 @_way("file", "an open by int 0x80, whose numbers are those of 32-bit programs")
@@ -563,21 +563,21 @@ def _sendfile_to_a_socket(place: Place) -> Iterator[None]:
 def _io_uring_connect(place: Place) -> Iterator[None]:
     host, port = place.listen()
     sock = place.stack.enter_context(socket.socket())
-    ring = place.stack.enter_context(_Ring())
+    ring = place.stack.enter_context(Ring())
     name = ctypes.create_string_buffer(
         struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host) + bytes(8), 16
     )
     yield
-    ring.run(_Ring.CONNECT, sock.fileno(), ctypes.addressof(name), offset=16)
+    ring.run(Ring.CONNECT, sock.fileno(), ctypes.addressof(name), offset=16)
 
 
 @_way("udp", "a send by io_uring")
 def _io_uring_send(place: Place) -> Iterator[None]:
     sock = place.connected()
-    ring = place.stack.enter_context(_Ring())
+    ring = place.stack.enter_context(Ring())
     data = ctypes.create_string_buffer(b"x")
     yield
-    ring.run(_Ring.SEND, sock.fileno(), ctypes.addressof(data), length=1)
+    ring.run(Ring.SEND, sock.fileno(), ctypes.addressof(data), length=1)
 
 
 @_way("ip", "a raw socket")
@@ -602,7 +602,7 @@ def _child_that_connects(place: Place) -> Iterator[None]:
     _python("import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])))", host, port)
 
 
-class _Ring:
+class Ring:
     """A small io_uring, by its two system calls and shared memory."""
 
     OPENAT, CONNECT, SEND = 18, 16, 26
@@ -619,7 +619,7 @@ class _Ring:
         self._rings = mmap.mmap(self._fd, size)
         self._entries = mmap.mmap(self._fd, 64 * entries, offset=self.ENTRIES_OFFSET)
 
-    def __enter__(self) -> _Ring:
+    def __enter__(self) -> Ring:
         return self
 
     def __exit__(self, *_: object) -> None:

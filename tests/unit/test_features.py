@@ -190,3 +190,13 @@ def test_problem_without_a_hint() -> None:
 
     choice = features.Choice("libbpf", "", EngineUnavailable("start", "no reason"))
     assert str(choice).endswith(": no reason")
+
+
+def test_lent_engine_needs_no_privilege(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pytest-ebpf run lends is taken, unless another one is asked for by name."""
+    host.status("CapEff:\t0000000000000000\n")
+    monkeypatch.setenv("PYTEST_EBPF_LENT", "libbpf:7")
+    for wanted in ("auto", "libbpf"):
+        assert str(features.choose(wanted)).startswith("engine libbpf (lent by pytest-ebpf run), ")
+        assert features.choose(wanted).problem is None
+    assert features.choose("bcc").problem is not None

@@ -32,7 +32,7 @@ LAYERS = [
     ["session"],
     ["recording"],
     ["testing", "features", "options", "ways"],
-    ["doctor", "trace"],
+    ["canary", "doctor", "trace"],
     ["cli"],
     ["fixtures"],
     ["plugin"],
@@ -106,9 +106,11 @@ def test_only_the_plugin_needs_pytest(module: str) -> None:
 
 
 def test_ctypes_is_imported_in_one_place() -> None:
-    """And in the engine that is made of it, its loader, and the doctor's ways round Python."""
+    """And in the engine that is made of it, its loader, and the canary and the doctor's ways round Python."""
     users = {module for module in MODULES if "ctypes" in imports(module, lazy=True)}
-    assert users == {f"pytest_ebpf.{name}" for name in ("engines._ffi", "engines.libbpf", "engines.loader", "ways")}
+    assert users == {
+        f"pytest_ebpf.{name}" for name in ("engines._ffi", "engines.libbpf", "engines.loader", "canary", "ways")
+    }
 
 
 @pytest.mark.parametrize("module", MODULES)
