@@ -194,6 +194,12 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
+/* The plugin is at work on this thread, and the call one of its own. */
+INLINE bool is_muted(struct task *task, struct spec *spec)
+{
+	return task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET);
+}
+
 SEC("raw_tp/sys_enter")
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -204,7 +210,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	u32 nr = ctx->args[1];
 	u32 segment = open_segment();
 	struct spec *spec = spec_of(nr);
-	if (!segment || !spec || task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET)) {
+	if (!segment || !spec || is_muted(task, spec)) {
 		task->state = TASK_UNRECORDED;
 		return 0;
 	}
@@ -258,9 +264,11 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		/* Seccomp or ptrace refused the call before sys_enter: an attempt all the same. */
 		struct pt_regs *regs = (void *)ctx->args[0];
 		u32 segment = open_segment();
+		u32 nr = number_at_exit(regs);
+		struct spec *spec = spec_of(nr);
 		task->event.call++;
-		if (segment) {
-			begin(task, regs, number_at_exit(regs), segment, EVENT_NO_ENTRY);
+		if (segment && spec && !is_muted(task, spec)) {
+			begin(task, regs, nr, segment, EVENT_NO_ENTRY);
 			state = TASK_RECORDED;
 		}
 	}

@@ -31,18 +31,26 @@ class SessionSource:
         """Start now, if it can; a problem is kept for those who ask."""
         if self._session is not None or self._problem is not None:
             return
+        try:
+            self._session = self._start()
+        except (EngineUnavailable, ProbeError) as problem:
+            problem.__cause__ = problem.__context__ = None  # where in the plugin it was raised helps nobody
+            self._problem = problem
+        except OSError as error:
+            self._problem = EngineUnavailable(
+                f"start engine {self.choice.engine}",
+                error.strerror or str(error),
+                "it needs some 25 file descriptors and 300 MB of address space: see ulimit -n and -v",
+            )
+
+    def _start(self) -> Session:
         engine = engines.create(self.choice.engine)
         engine.prepare()
         from .session import Session
 
         session = Session(engine)
-        try:
-            session.start()
-        except (EngineUnavailable, ProbeError) as problem:
-            problem.__cause__ = problem.__context__ = None  # where in the plugin it was raised helps nobody
-            self._problem = problem
-        else:
-            self._session = session
+        session.start()
+        return session
 
     def get(self) -> Session:
         """The running session. Raises the problem that prevents it, or skips, as the user chose."""

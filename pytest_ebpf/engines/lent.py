@@ -6,6 +6,7 @@ The maps come over a socket, whose number stands in the environment; they serve 
 from __future__ import annotations
 
 import array
+import contextlib
 import marshal
 import os
 import socket
@@ -72,7 +73,8 @@ class LentEngine:
 
     def poke(self) -> None:
         """See base.Engine."""
-        os.sched_yield()
+        with contextlib.suppress(OSError):  # see keeper.py
+            os.sched_yield()
 
     def stop(self) -> None:
         """See base.Engine."""

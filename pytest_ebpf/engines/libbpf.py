@@ -173,7 +173,9 @@ class LibbpfEngine:
                 "loading eBPF programs needs root, or CAP_BPF and CAP_PERFMON",
             )
         hint = ""
-        if "END PROG LOAD LOG" in log:
+        if -result == errno.EMFILE:
+            hint = "it needs some 25 file descriptors: see ulimit -n"
+        elif "END PROG LOAD LOG" in log:
             hint = f"the verifier of kernel {os.uname().release} refused it: its last lines follow"
         elif operation.startswith("open eBPF object"):
             hint = "the file is damaged: install pytest-ebpf again, by pip"
