@@ -22,6 +22,7 @@ LAYERS = [
     ["syscalls"],
     ["notation", "files", "effects", "names"],
     ["match", "decode"],
+    ["columns"],
     ["report"],
     ["assertions", "scope"],
     ["engines.base", "engines._ffi"],
