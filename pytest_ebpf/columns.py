@@ -33,6 +33,9 @@ TAIL = struct.Struct("<IIIIIHBBBB")
 Kind = tuple[int, tuple[bytes, bytes, bytes]]
 """What events that a filter can't tell apart have in common: their signature, and those parts of their records."""
 
+EACH = object()
+"""In place of a verdict: each event is asked."""
+
 
 class Columns:
     """All events of a recording, with their blobs."""
@@ -117,21 +120,30 @@ class Columns:
         """
         found: list[tuple[int, int]] = []
         unsure: list[tuple[int, int]] = []
-        verdicts: dict[Kind, bool | None] = {}
+        each: list[tuple[int, int]] = []
+        verdicts: dict[Kind, object] = {}
         for index, (block, signatures) in enumerate(self._blocks):
             # One row of each kind: the last.
             rows = dict(zip(zip(signatures, KIND.iter_unpack(block), strict=True), range(len(signatures)), strict=True))
             for kind in rows.keys() - verdicts.keys():
-                pid, _, segment, tag, _, number, event_kind, *_ = TAIL.unpack(kind[1][2])
+                pid, _, segment, tag, _, number, event_kind, _, unread, lost = TAIL.unpack(kind[1][2])
                 number += ring if event_kind == RING_KIND else 0
                 asked = event_kind in (CALL_KIND, RING_KIND) and (numbers is None or number in numbers)
-                verdicts[kind] = asked and owns(segment, tag, pid) and test(*self.raw(index, rows[kind]))
-            for verdict, places in ((True, found), (None, unsure)):
+                if asked and owns(segment, tag, pid):
+                    # Of what couldn't be read, the very error tells whether it matters.
+                    verdicts[kind] = EACH if unread or lost else test(*self.raw(index, rows[kind]))
+                else:
+                    verdicts[kind] = False
+            for verdict, places in ((True, found), (None, unsure), (EACH, each)):
                 matching = {kind for kind in rows if verdicts[kind] is verdict}
                 if matching:
                     kinds = zip(signatures, KIND.iter_unpack(block), strict=True)
                     places += [(index, row) for row, kind in enumerate(kinds) if kind in matching]
-        return found, unsure
+        for place in each:
+            verdict = test(*self.raw(*place))
+            if verdict is not False:
+                (unsure if verdict is None else found).append(place)
+        return sorted(found), sorted(unsure)
 
     def raw(self, index: int, row: int) -> tuple[RawCall, list[Blob]]:
         """One event, with its blobs."""
