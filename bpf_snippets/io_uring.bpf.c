@@ -172,5 +172,3 @@ int on_ring_submit(struct bpf_raw_tracepoint_args *ctx)
 	emit_operation(event);
 	return 0;
 }
-
-char LICENSE[] SEC("license") = "GPL";

@@ -303,5 +303,3 @@ int on_task_iterated(struct bpf_iter__task *ctx)
 	__sync_fetch_and_add(&c->enrolled, 1);
 	return 0;
 }
-
-char LICENSE[] SEC("license") = "GPL";

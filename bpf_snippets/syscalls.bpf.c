@@ -7,7 +7,6 @@
 #include "dns.h"
 #include "waits.h"
 
-#define EFAULT 14
 #define UIO_MAXIOV 1024 /* the kernel looks at no more messages of one sendmmsg */
 #define MMSGHDR_BYTES 64
 
@@ -196,6 +195,12 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
+/* The plugin is at work on this thread, and the call one of its own. */
+INLINE bool is_muted(struct task *task, struct spec *spec)
+{
+	return task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET);
+}
+
 SEC("raw_tp/sys_enter")
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -213,7 +218,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	if (WAIT_OF(spec) && slot != c->runner)
 		begin_wait(task, c, (void *)ctx->args[0], WAIT_OF(spec));
 	u32 segment = stamp(task, slot, c);
-	if (!segment || task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET)) {
+	if (!segment || is_muted(task, spec)) {
 		task->state = TASK_UNRECORDED;
 		return 0;
 	}
@@ -270,11 +275,13 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (state == TASK_IDLE) {
 		/* Seccomp or ptrace refused the call before sys_enter: an attempt all the same. */
 		struct pt_regs *regs = (void *)ctx->args[0];
+		u32 nr = number_at_exit(regs);
+		struct spec *spec = spec_of(nr);
 		attribute(task, slot, c);
 		u32 segment = stamp(task, slot, c);
 		task->event.call++;
-		if (segment) {
-			begin(task, regs, number_at_exit(regs), segment, EVENT_NO_ENTRY);
+		if (segment && spec && !is_muted(task, spec)) {
+			begin(task, regs, nr, segment, EVENT_NO_ENTRY);
 			state = TASK_RECORDED;
 		}
 	}
@@ -288,5 +295,3 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	}
 	return 0;
 }
-
-char LICENSE[] SEC("license") = "GPL";

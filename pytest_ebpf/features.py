@@ -27,6 +27,7 @@ class Choice:
     engine: str
     why: str
     problem: EngineUnavailable | None = None
+    is_lent: bool = False
 
     def __str__(self) -> str:
         system = f"{platform.system()} {platform.release()} {platform.machine()}"
@@ -36,8 +37,13 @@ class Choice:
         return f"no engine on {system}: {self.problem.cause}{hint}"
 
 
-def choose(wanted: str) -> Choice:
-    """The engine for ``--ebpf-engine=wanted``. Opens one small file at most, and imports nothing."""
+def choose(wanted: str, lent: str | None = None) -> Choice:
+    """The engine for ``--ebpf-engine=wanted``. Opens one small file at most, and imports nothing.
+
+    ``lent`` is the name of one that somebody else runs for this process.
+    """
+    if lent and wanted in ("auto", lent):
+        return Choice(lent, "lent by pytest-ebpf run", is_lent=True)
     engine = "libbpf" if wanted == "auto" else wanted
     why = "auto: the kernel has BTF" if wanted == "auto" else f"as asked: --ebpf-engine={wanted}"
     trouble = _trouble(engine)

@@ -23,14 +23,21 @@ __all__ = ["SessionSource", "ebpf"]
 class SessionSource:
     """Starts the session of this pytest run when it is first needed, and stops it at the end."""
 
-    def __init__(self, settings: Settings, config: pytest.Config, harness: frozenset[int], address: str | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        config: pytest.Config,
+        harness: frozenset[int],
+        address: str | None = None,
+        lent: str | None = None,
+    ) -> None:
         self.settings = settings
         self._config = config
         self._harness = harness
         self._address = address
         self.phases: Phases | None = None
         """While a session runs."""
-        self.choice = features.choose(settings.engine)
+        self.choice = features.choose(settings.engine, lent)
         self._session: Session | None = None
         self._problem: EngineUnavailable | ProbeError | None = self.choice.problem
 
@@ -38,21 +45,33 @@ class SessionSource:
         """Start now, if it can; a problem is kept for those who ask."""
         if self._session is not None or self._problem is not None:
             return
-        from . import policy
-        from .amendments import Amendments
-        from .phases import Phases
-        from .session import Session
-
-        session = Session(engines.create(self.choice.engine, self._address), self._harness)
-        session.amendments = Amendments.of(self._config.pluginmanager)
         try:
-            session.start()
+            self._session = self._start()
         except (EngineUnavailable, ProbeError) as problem:
             problem.__cause__ = problem.__context__ = None  # where in the plugin it was raised helps nobody
             self._problem = problem
+        except OSError as error:
+            self._problem = EngineUnavailable(
+                f"start engine {self.choice.engine}",
+                error.strerror or str(error),
+                "it needs some 25 file descriptors and 300 MB of address space: see ulimit -n and -v",
+            )
         else:
-            self._session = session
-            self.phases = Phases(session, policy.suite_rules(self._config))
+            from . import policy
+            from .phases import Phases
+
+            self.phases = Phases(self._session, policy.suite_rules(self._config))
+
+    def _start(self) -> Session:
+        engine = engines.create(self.choice.engine, self._address, is_lent=self.choice.is_lent)
+        engine.prepare()
+        from .amendments import Amendments
+        from .session import Session
+
+        session = Session(engine, self._harness)
+        session.amendments = Amendments.of(self._config.pluginmanager)
+        session.start()
+        return session
 
     def get(self) -> Session:
         """The running session. Raises the problem that prevents it, or skips, as the user chose."""

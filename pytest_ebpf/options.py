@@ -56,6 +56,9 @@ SETTINGS = pytest.StashKey[Settings]()
 def add_options(parser: pytest.Parser) -> None:
     """Declare each option as a flag and as an ini key of the same words; the policy as an ini key."""
     group = parser.getgroup("ebpf", "kernel-level behavioural assertions")
+    group.addoption(
+        "--ebpf-doctor", action="store_true", help="run no test, but find out what this host can prove and what not"
+    )
     for name, choices in CHOICES.items():
         words = "|".join(choices)
         group.addoption(f"--ebpf-{name}", dest=f"ebpf_{name}", metavar=words, default=None, help=HELP[name])

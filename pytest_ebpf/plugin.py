@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Generator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from . import hookspecs, markers, policy
+from .engines.base import LENT
 from .errors import EbpfError, InconclusiveRecording
 from .fixtures import SessionSource, ebpf
 from .options import SETTINGS, Settings, add_options, read_settings
@@ -19,7 +21,8 @@ __all__ = ["ebpf"]
 
 HARNESS = frozenset(thread.native_id or 0 for thread in threading.enumerate()) - {threading.get_native_id()}
 """The threads that were there before any test code: those of xdist's workers, of an IDE, of a debugger."""
-ADDRESS = pytest.StashKey[str]()
+SHARED = pytest.StashKey[tuple[str, str]]()
+"""The engine that is lent to the run, if one is, and the address of the recorder that its workers share."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -43,8 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     settings = changed or settings
     config.stash[SETTINGS] = settings
-    address = getattr(config, "workerinput", {}).get("ebpf_address")
-    config.stash[SOURCE] = SessionSource(settings, config, HARNESS, address)
+    lent, _, address = os.environ.pop(LENT, "").partition(":")
+    lent, address = getattr(config, "workerinput", {}).get("ebpf_engine", (lent, address))
+    config.stash[SHARED] = (lent, address or secrets.token_hex(16))
+    config.stash[SOURCE] = SessionSource(settings, config, HARNESS, address or None, lent or None)
     config.stash[LATE] = []
     policy.suite_layers(config)
     if settings.export is not None:
@@ -54,6 +59,16 @@ def pytest_configure(config: pytest.Config) -> None:
             Exporter(settings.export).prepare()
         except OSError as problem:
             raise pytest.UsageError(f"--ebpf-export: can't write to {settings.export}: {problem.strerror}") from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """With --ebpf-doctor, examine the host in place of a test run."""
+    if not config.option.ebpf_doctor:
+        return None
+    from .cli import doctor_main
+
+    return doctor_main(read_settings(config).engine)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -79,7 +94,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Let the workers of xdist that run on this machine share one recorder."""
     if node.gateway.spec.popen:
-        node.workerinput["ebpf_address"] = node.config.stash.setdefault(ADDRESS, secrets.token_hex(16))
+        node.workerinput["ebpf_engine"] = node.config.stash[SHARED]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -107,6 +107,9 @@ class FakeEngine:
 
     # What a session asks of an engine
 
+    def prepare(self) -> None:
+        """Has nothing to prepare."""
+
     def start(self) -> Started:
         """See engines.base.Engine. Raises ``problem``."""
         self.starts += 1

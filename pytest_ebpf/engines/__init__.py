@@ -7,8 +7,11 @@ from .base import Engine
 __all__ = ["create"]
 
 
-def create(name: str, address: str | None = None) -> Engine:
-    """The engine of this name, not yet started, in a process of its own, or the one shared at that address."""
+def create(name: str, address: str | None = None, *, is_lent: bool = False) -> Engine:
+    """The engine of this name, not yet started, in a process of its own, or the one shared at that address.
+
+    One that is lent has to run there already.
+    """
     from .keeper import KeptEngine
 
-    return KeptEngine(name, address)
+    return KeptEngine(name, address, is_lent=is_lent)

@@ -6,7 +6,7 @@ import ctypes
 import os
 import platform
 import struct
-from ctypes import c_char_p, c_int, c_size_t, c_uint64, c_void_p
+from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any
 
 __all__ = [
@@ -42,19 +42,23 @@ _libc.vsnprintf.argtypes = [c_char_p, c_size_t, c_char_p, c_void_p]
 
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_iter_create": (c_int, [c_int]),
-    "bpf_link__destroy": (c_int, [c_void_p]),
-    "bpf_link__fd": (c_int, [c_void_p]),
+    "bpf_link_create": (c_int, [c_int, c_int, c_int, c_void_p]),
     "bpf_map__fd": (c_int, [c_void_p]),
     "bpf_map__name": (c_char_p, [c_void_p]),
-    "bpf_map__reuse_fd": (c_int, [c_void_p, c_int]),
+    "bpf_map_create": (c_int, [c_int, c_char_p, c_uint32, c_uint32, c_uint32, c_void_p]),
+    "bpf_map_update_elem": (c_int, [c_int, c_void_p, c_void_p, c_uint64]),
     "bpf_object__close": (None, [c_void_p]),
+    "bpf_object__gen_loader": (c_int, [c_void_p, c_void_p]),
     "bpf_object__load": (c_int, [c_void_p]),
     "bpf_object__next_map": (c_void_p, [c_void_p, c_void_p]),
     "bpf_object__next_program": (c_void_p, [c_void_p, c_void_p]),
     "bpf_object__open_mem": (c_void_p, [c_char_p, c_size_t, c_void_p]),
-    "bpf_program__attach": (c_void_p, [c_void_p]),
+    "bpf_prog_load": (c_int, [c_int, c_char_p, c_char_p, c_void_p, c_size_t, c_void_p]),
+    "bpf_prog_test_run_opts": (c_int, [c_int, c_void_p]),
+    "bpf_program__fd": (c_int, [c_void_p]),
     "bpf_program__name": (c_char_p, [c_void_p]),
     "bpf_program__section_name": (c_char_p, [c_void_p]),
+    "bpf_raw_tracepoint_open": (c_int, [c_char_p, c_int]),
     "libbpf_set_print": (c_void_p, [PRINT_CALLBACK]),
     "libbpf_strerror": (c_int, [c_int, c_char_p, c_size_t]),
     "libbpf_version_string": (c_char_p, []),

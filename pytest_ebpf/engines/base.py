@@ -1,15 +1,18 @@
-"""What an engine is: it attaches the programs and hands out their maps, and knows nothing of tests."""
+"""What an engine is: it attaches the programs and hands out their maps, and knows nothing of tests.
+
+The keeper process imports this while the session waits: named tuples, as dataclasses take long to import.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 __all__ = [
     "BLOBS_BYTES",
     "ENGINES",
     "EVENTS_BYTES",
+    "LENT",
     "SESSIONS",
     "TASK_BYTES",
     "TASK_SLOTS",
@@ -29,16 +32,19 @@ EVENTS_BYTES = 64 << 20
 BLOBS_BYTES = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+LENT = "PYTEST_EBPF_LENT"
+"""Environment variable of a process to which ``pytest-ebpf run`` lends an engine: its name, a colon, and the address of
+its keeper."""
+
+
+class Probe(NamedTuple):
     """One program of the snippets, and the kernel hook it sits on."""
 
     program: str
     hook: str
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A running engine. Who receives it owns the file descriptors."""
 
     engine: str
@@ -56,6 +62,9 @@ class Engine(Protocol):
     """Loads and attaches the programs."""
 
     name: str
+
+    def prepare(self) -> None:
+        """Begin what takes time and needs nobody to wait; `start` goes on with it. May be left out."""
 
     def start(self) -> Started:
         """Attach everything or nothing.

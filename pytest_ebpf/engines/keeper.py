@@ -9,31 +9,30 @@ One keeper serves all the workers of a test run, so that a call runs the program
 find it by its *address*, a name in the abstract namespace of unix sockets that is hard to guess.
 
 Run as a script (``python -I -S keeper.py ENGINE ADDRESS SOCKET PIDFD``) this file is the keeper; imported it is the
-client.
+client. The keeper imports little, as the session waits for it: what only the client needs is imported where that
+needs it.
 """
 
 from __future__ import annotations
 
 import array
-import contextlib
 import errno
-import json
+import marshal
 import os
-import secrets
 import select
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
 
-from pytest_ebpf.engines.base import BLOBS_BYTES, ENGINES, EVENTS_BYTES, SESSIONS, Probe, Started
+from pytest_ebpf.engines.base import BLOBS_BYTES, ENGINES, EVENTS_BYTES, LENT, SESSIONS, Probe, Started
 from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["KeptEngine"]
 
@@ -41,7 +40,7 @@ START_SECONDS = 60
 STOP_SECONDS = 10
 MAX_FDS = 64
 MAX_ANSWER = 1 << 18
-ERRORS: Mapping[str, type[EngineUnavailable] | type[ProbeError]] = {
+ERRORS: dict[str, type[EngineUnavailable] | type[ProbeError]] = {
     "EngineUnavailable": EngineUnavailable,
     "ProbeError": ProbeError,
 }
@@ -53,17 +52,26 @@ class KeptEngine:
     Those with the same ``address`` share one keeper; without an address it has its own.
     """
 
-    def __init__(self, name: str, address: str | None = None) -> None:
+    def __init__(self, name: str, address: str | None = None, *, is_lent: bool = False) -> None:
         if name not in ENGINES:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
         self.name = name
-        self._address = address or secrets.token_hex(16)
+        self._is_shared = address is not None
+        self._is_lent = is_lent
+        self.address = address or os.urandom(16).hex()
+        """By which others can join."""
         self._session: int | None = None
+        self._coming: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
         self._keeper: tuple[int, int] = (0, 0)
+
+    def prepare(self) -> None:
+        """See base.Engine."""
+        if not self._is_shared and self._coming is None:
+            self._send_for()
 
     def start(self) -> Started:
         """See base.Engine."""
-        answer, fds = self._join() or self._begin()
+        answer, fds = self._begin() if self._coming is not None else self._join() or self._begin()
         while answer.get("error") == "taken":  # another worker was quicker
             answer, fds = self._join() or self._begin()
         if "error" in answer:
@@ -90,28 +98,32 @@ class KeptEngine:
 
     def poke(self) -> None:
         """See base.Engine."""
-        os.sched_yield()
+        import contextlib
+
+        with contextlib.suppress(OSError):  # if a seccomp filter of the test refuses it, the programs see that too
+            os.sched_yield()
 
     def stop(self) -> None:
         """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
         if self._session is None:
             return
         pid, started = self._keeper
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        try:
             keeper = os.pidfd_open(pid)
-            try:
-                if _start_time(pid) == started:
-                    self._leave(keeper)
-            finally:
-                os.close(keeper)
-        self._session = None
+        except OSError:
+            return  # it ended already
+        try:
+            if _start_time(pid) == started:
+                self._leave(keeper)
+        except (OSError, EOFError):
+            pass  # it ended meanwhile, or a seccomp filter of a test refuses this: then it ends with this process
+        finally:
+            os.close(keeper)
+            self._session = None
 
     def _leave(self, keeper: int) -> None:
-        try:
-            with self._connection() as channel:
-                answer, _ = _ask(channel, {"do": "leave", "session": self._session})
-        except (OSError, EOFError):
-            return  # it is gone, or going
+        with self._connection() as channel:
+            answer, _ = _ask(channel, {"do": "leave", "session": self._session})
         if answer["last"]:
             signal.pidfd_send_signal(keeper, signal.SIGTERM)
             select.select([keeper], [], [], STOP_SECONDS)
@@ -120,7 +132,7 @@ class KeptEngine:
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         channel.settimeout(START_SECONDS)
         try:
-            channel.connect(_name(self._address))
+            channel.connect(_name(self.address))
         except BaseException:
             channel.close()
             raise
@@ -138,33 +150,47 @@ class KeptEngine:
             os.close(owner)
 
     def _begin(self) -> tuple[dict[str, Any], list[int]]:
-        """Start a keeper and join it."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        owner = os.pidfd_open(os.getpid())
-        with ours:
-            try:
-                with theirs:
-                    command = [sys.executable, "-I", "-S", "-B", __file__, self.name, self._address]
-                    starter = subprocess.run(
-                        [*command, str(theirs.fileno()), str(owner)],
-                        pass_fds=(theirs.fileno(), owner),
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.PIPE,
-                        timeout=START_SECONDS,
-                        check=False,
-                    )
-            finally:
-                os.close(owner)
-            ours.settimeout(START_SECONDS)
+        """Start a keeper, if it isn't starting, and join it."""
+        if self._is_lent:
+            raise EngineUnavailable(
+                f"start engine {self.name}",
+                f"what {LENT} promises isn't there",
+                "start the tests by: sudo pytest-ebpf run -- pytest …",
+            )
+        if self._coming is None:
+            self._send_for()
+        assert self._coming is not None
+        (ours, starter), self._coming = self._coming, None
+        with ours, starter:
             try:
                 return _receive(ours)
             except (EOFError, TimeoutError) as error:
+                assert starter.stderr is not None
                 raise EngineUnavailable(
                     f"start engine {self.name}",
                     f"the process that loads the programs gave no answer: {error}",
-                    starter.stderr.decode(errors="replace").strip()[-2000:],
+                    starter.stderr.read().decode(errors="replace").strip()[-2000:],
                 ) from error
+
+    def _send_for(self) -> None:
+        import subprocess
+
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(START_SECONDS)
+        owner = os.pidfd_open(os.getpid())
+        try:
+            with theirs:
+                command = [sys.executable, "-I", "-S", "-B", __file__, self.name, self.address]
+                starter = subprocess.Popen(
+                    [*command, str(theirs.fileno()), str(owner)],
+                    pass_fds=(theirs.fileno(), owner),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+        finally:
+            os.close(owner)
+        self._coming = ours, starter
 
 
 def _name(address: str) -> str:
@@ -173,17 +199,19 @@ def _name(address: str) -> str:
 
 def _start_time(pid: int) -> int:
     """With the pid, this names one process for ever. In clock ticks since boot."""
-    return int(Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19])
+    with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+        return int(stat.read().rsplit(b")", 1)[1].split()[19])
 
 
 def _send(channel: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    channel.sendmsg([json.dumps(message).encode()], rights)
+    channel.sendmsg([marshal.dumps(message)], rights)
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """What the other side of a channel sent, with its descriptors. Raises EOFError, OSError."""
     fds = array.array("i")
-    data, ancillary, _, _ = channel.recvmsg(
+    data, ancillary, flags, _ = channel.recvmsg(
         MAX_ANSWER, socket.CMSG_SPACE(MAX_FDS * fds.itemsize), socket.MSG_CMSG_CLOEXEC
     )
     if not data:
@@ -191,7 +219,11 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-    return json.loads(data), fds.tolist()
+    if flags & socket.MSG_CTRUNC:
+        for fd in fds:
+            os.close(fd)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return marshal.loads(data), fds.tolist()
 
 
 def _ask(
@@ -230,9 +262,12 @@ class _Keeper:
                     self._end(session)
             if self._listener in ready:
                 channel, _ = self._listener.accept()
-                with channel, contextlib.suppress(OSError, EOFError):
+                with channel:
                     channel.settimeout(START_SECONDS)
-                    self._answer(channel)
+                    try:
+                        self._answer(channel)
+                    except (OSError, EOFError):
+                        continue  # who asked is gone
 
     def join(self, owner: int) -> tuple[dict[str, Any], list[int]]:
         """A new session of the process ``owner``: the answer, and descriptors of its maps."""

@@ -77,8 +77,8 @@ def test_handler_raises_while_the_recording_is_read(pytester: pytest.Pytester) -
         def test_interrupted(ebpf):
             signal.signal(signal.SIGALRM, late)
             for delay in range(1, 400):
-                signal.setitimer(signal.ITIMER_REAL, delay * 1e-5)
                 try:
+                    signal.setitimer(signal.ITIMER_REAL, delay * 1e-5)
                     while True:
                         len(ebpf.files())
                 except Late:

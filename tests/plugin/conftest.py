@@ -52,7 +52,7 @@ def engines(host: None, monkeypatch: pytest.MonkeyPatch) -> list[FakeEngine]:
     created = [FakeEngine()]
     waiting = [*created]
 
-    def create(name: str, address: str | None) -> FakeEngine:
+    def create(name: str, address: str | None, *, is_lent: bool) -> FakeEngine:
         if waiting:
             return waiting.pop()
         created.append(FakeEngine())

@@ -160,7 +160,7 @@ class Plugin:
     def keep(self):
         return kept.append
 
-engines.create = lambda name, address: FakeEngine()
+engines.create = lambda name, address, is_lent: FakeEngine()
 features.choose = lambda wanted: features.Choice("libbpf", "made up")
 assert pytest.main(["-q", "-p", "no:hypothesispytest"], plugins=[Plugin()]) == 0
 ebpf, *managers = kept

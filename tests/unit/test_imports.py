@@ -22,17 +22,21 @@ LAYERS = [
     ["syscalls"],
     ["notation", "files", "effects", "names"],
     ["match", "decode", "links"],
+    ["columns"],
     ["report"],
     ["question"],
     ["counting", "destinations", "durability", "leaks", "ordering", "places", "programs"],
     ["rules"],
     ["assertions", "scope"],
     ["engines.base", "engines._ffi"],
-    ["engines.ring", "engines.libbpf", "engines.keeper"],
+    ["engines.ring", "engines.loader"],
+    ["engines.libbpf", "engines.keeper"],
     ["engines"],
     ["session"],
     ["recording", "late"],
-    ["testing", "features", "options", "markers", "sources", "hookspecs", "exports", "summary"],
+    ["testing", "features", "options", "markers", "sources", "hookspecs", "exports", "summary", "ways"],
+    ["canary", "doctor", "trace"],
+    ["cli"],
     ["terminal"],
     ["clauses", "amendments"],
     ["checks"],
@@ -111,9 +115,11 @@ def test_only_the_plugin_needs_pytest(module: str) -> None:
 
 
 def test_ctypes_is_imported_in_one_place() -> None:
-    """And in the engine that is made of it."""
+    """And in the engine that is made of it, its loader, and the canary and the doctor's ways round Python."""
     users = {module for module in MODULES if "ctypes" in imports(module, lazy=True)}
-    assert users == {"pytest_ebpf.engines._ffi", "pytest_ebpf.engines.libbpf"}
+    assert users == {
+        f"pytest_ebpf.{name}" for name in ("engines._ffi", "engines.libbpf", "engines.loader", "canary", "ways")
+    }
 
 
 @pytest.mark.parametrize("module", MODULES)
