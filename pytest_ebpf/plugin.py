@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import shutil
 import unittest
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import hookspecs, markers, policy
-from .errors import EbpfError
+from .errors import EbpfError, InconclusiveRecording
 from .fixtures import RECORDING, SOURCE, SessionSource, ebpf
 from .options import SETTINGS, Settings, add_options, read_settings
 
@@ -106,6 +107,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
                 result = yield
     except pytest.skip.Exception as raised:  # what was done before it is judged all the same
         result, skip = None, raised
+    except Exception:  # the test's own error comes first
+        try:
+            policy.rules_of(item).judge(recording, "call")
+        except (AssertionError, InconclusiveRecording) as problem:
+            item.add_report_section("call", "ebpf rules", str(problem))
+        raise
     try:
         policy.rules_of(item).judge(recording, "call")
     except Exception:
@@ -161,7 +168,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         from .summary import gather, table
 
         terminalreporter.section("most expensive tests (ebpf)")
-        for line in table(gather(reports), terminalreporter._tw.fullwidth):
+        for line in table(gather(reports), shutil.get_terminal_size().columns):
             terminalreporter.write_line(line)
     if settings.export is not None:
         from .notation import escape

@@ -132,7 +132,15 @@ def test_skip_hides_nothing(pytester: pytest.Pytester, run: Run) -> None:
     )
     result = run()
     result.assert_outcomes(failed=2, skipped=1, xfailed=1)
-    result.stdout.fnmatch_lines(["E *no_syscall='unlink' (*:3), call: *", "E *assert 1 == 2"])
+    result.stdout.fnmatch_lines(
+        [
+            "E *no_syscall='unlink' (*:3), call: *",
+            "*_ test_fails _*",
+            "E *assert 1 == 2",
+            "*Captured ebpf rules call*",
+            "no_syscall='unlink' (*:3), call: *",
+        ]
+    )
 
 
 def test_closest_wins_keyword_by_keyword(pytester: pytest.Pytester, run: Run) -> None:
@@ -223,6 +231,15 @@ def test_two_suite_policies(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyprojecttoml("[tool.pytest-ebpf]\nno_exec = true\n[tool.pytest.ini_options]\nebpf_policy='x=1'\n")
     result = run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("name", ["pytest_ebpf", "ebpf", "Pytest-eBPF"])
+def test_misspelt_table(pytester: pytest.Pytester, run: Run, name: str) -> None:
+    """A policy that nobody reads is an error."""
+    pytester.makepyprojecttoml(f"[tool.{name}]\nno_exec = true\n")
+    result = run("--rootdir=.")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: *pyproject.toml: [[]tool.{name}] holds for nobody (did you mean *"])
 
 
 BAD = [
