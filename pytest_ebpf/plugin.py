@@ -195,17 +195,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _is_recorded(item: pytest.Item) -> bool:
-    """Whether it asks for the fixture, has rules, or all tests are recorded."""
-    if "ebpf" in getattr(item, "fixturenames", ()):
-        return True
-    return item.config.stash[SOURCE].settings.records_all or bool(policy.rules_of(item))
+    """Whether it asks for it, or all tests are recorded."""
+    return _asks(item) or item.config.stash[SOURCE].settings.records_all
+
+
+def _asks(item: pytest.Item) -> bool:
+    """Whether it uses the fixture or has rules."""
+    return "ebpf" in getattr(item, "fixturenames", ()) or bool(policy.rules_of(item))
 
 
 def _recording(item: pytest.Item) -> Recording | None:
     """That of the fixture, or one of its own for an item that is recorded without it."""
     __tracebackhide__ = True
+    source = item.config.stash[SOURCE]
     if RECORDING not in item.stash and _is_recorded(item):
-        session = item.config.stash[SOURCE].get()
+        if source.is_missing and not _asks(item):
+            return None  # no reason to skip a test that wanted nothing
+        session = source.get()
         from .recording import Recording
 
         session.begin_test(f"{item.nodeid} (call)")

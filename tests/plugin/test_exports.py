@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from pytest_ebpf import EngineUnavailable
 from pytest_ebpf.exports import file_stem
+from pytest_ebpf.testing import FakeEngine
 
 Run = Callable[..., pytest.RunResult]
 
@@ -156,6 +158,20 @@ def test_summary(pytester: pytest.Pytester, run: Run, monkeypatch: pytest.Monkey
 def test_summary_of_nothing(run: Run) -> None:
     """No test, no table."""
     run("--ebpf-summary").stdout.fnmatch_lines(["=* most expensive tests (ebpf) *=", "no test was recorded"])
+
+
+@pytest.mark.parametrize(
+    "choice, outcomes", [("fail", {"failed": 1, "errors": 1}), ("skip", {"passed": 1, "skipped": 1})]
+)
+def test_unavailable_engine(
+    pytester: pytest.Pytester, run: Run, fake: FakeEngine, choice: str, outcomes: dict[str, int]
+) -> None:
+    """A test that asks for nothing isn't skipped for the sake of a table."""
+    fake.problem = EngineUnavailable("start engine libbpf", "no memory")
+    pytester.makepyfile("def test_plain(): pass\n\ndef test_asks(ebpf): pass")
+    result = run("--ebpf-summary", f"--ebpf-unavailable={choice}")
+    result.assert_outcomes(**outcomes)
+    result.stdout.fnmatch_lines(["no test was recorded"])
 
 
 @pytest.fixture
