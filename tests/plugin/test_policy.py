@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_ebpf import EngineUnavailable
+from pytest_ebpf import EngineUnavailable, InconclusiveRecording
 from pytest_ebpf.assertions import Assertions
+from pytest_ebpf.recording import Recording
 from pytest_ebpf.testing import FakeEngine
 
 Run = Callable[..., pytest.RunResult]
@@ -52,6 +53,7 @@ def test_marker_needs_neither_fixture_nor_flag(pytester: pytest.Pytester, run: R
     )
     result.stdout.no_fnmatch_line("*pytest_ebpf/*.py:*")
     result.stdout.no_fnmatch_line("*import pytest*")
+    result.stdout.no_fnmatch_line("*^^^*")
 
 
 @pytest.mark.parametrize(
@@ -434,6 +436,37 @@ def test_flags_are_suite_policy(
     pytester.makepyfile("def test_it(fake): pass")
     run(*args).assert_outcomes(passed=1)
     assert seen[-1] == allowed
+
+
+@pytest.mark.parametrize("phases, judged", [("['setup']", 0), ("['call']", 1)])
+def test_exception_keeps_the_phases(
+    pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch, phases: str, judged: int
+) -> None:
+    """`--ebpf-allow` changes nothing but what is allowed."""
+    seen = []
+
+    def assert_no_network(self: Assertions, allow: object = ()) -> None:
+        seen.append(self)
+
+    monkeypatch.setattr(Assertions, "assert_no_network", assert_no_network, raising=False)
+    pytester.makeini(f"[pytest]\nebpf_policy =\n  no_network = true\n  phases = {phases}")
+    pytester.makepyfile("def test_it(fake): pass")
+    run("--ebpf-allow=::1").assert_outcomes(passed=1)
+    assert sum(isinstance(recording, Recording) for recording in seen) == judged
+
+
+def test_check_of_an_assertion_that_nothing_decides(
+    pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first test there is no recording, which is no mistake of the rule."""
+
+    def assert_durable(self: Assertions, path: str) -> None:
+        if not isinstance(self, Recording):
+            raise InconclusiveRecording("which file it is isn't known")
+
+    monkeypatch.setattr(Assertions, "assert_durable", assert_durable, raising=False)
+    pytester.makepyfile("import pytest\n@pytest.mark.ebpf(durable='{tmp_path}/x')\ndef test_it(fake): pass")
+    run().assert_outcomes(passed=1)
 
 
 def test_violation_of_a_flag(pytester: pytest.Pytester, run: Run) -> None:
