@@ -58,7 +58,10 @@ class Exporter:
         places = (self.folder / f"{stem}.jsonl", self.folder / f"{stem}.trace.json")
         beside = [place.with_name(f".{place.name}.{os.getpid()}") for place in places]
         try:
-            with beside[0].open("w", encoding="ascii") as lines, beside[1].open("w", encoding="ascii") as slices:
+            for part in beside:
+                part.unlink(missing_ok=True)
+            # "x" follows no symlink that somebody else has put there.
+            with beside[0].open("x", encoding="ascii") as lines, beside[1].open("x", encoding="ascii") as slices:
                 for line, event in _told(parts, _Lines(nodeid, parts), _Trace(nodeid)):
                     lines.write(line)
                     slices.write(event)

@@ -84,6 +84,12 @@ class SessionSource:
             pytest.skip(str(self._problem))
         raise self._problem.with_traceback(None)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether the engine can't run here and the user said that this is no failure."""
+        self.start()
+        return self.settings.unavailable == "skip" and isinstance(self._problem, EngineUnavailable)
+
     def stop(self) -> None:
         """End the session, if there is one."""
         if self._session is not None:

@@ -37,6 +37,12 @@ WINDOWED = "_pytest_ebpf_windowed"
 FRAME_WORDS = 2200
 """The interpreter takes memory for frames in chunks of 16 KiB, by mmap. A frame larger than that begins a new one."""
 
+OWN_FIXTURES = frozenset(
+    f"_pytest.{module}"
+    for module in ("cacheprovider", "capture", "fixtures", "junitxml", "logging", "monkeypatch", "recwarn", "tmpdir")
+)
+"""Where pytest has its own fixtures, but for those that stand for a setup_method or a setUpClass of the user's."""
+
 
 class Phases:
     """Follows one pytest run and names its phases to the session."""
@@ -128,7 +134,13 @@ class Phases:
 
     @contextmanager
     def fixture(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
-        """While the function of a fixture is at work, up to its yield; what follows that is seen to at its end."""
+        """While the function of a fixture is at work, up to its yield; what follows that is seen to at its end.
+
+        What pytest's own fixtures do, as tmp_path, which makes the test's folder, is none of the test's doing.
+        """
+        if fixturedef.func.__module__ in OWN_FIXTURES:
+            yield
+            return
         if fixturedef.scope != "function":
             with self._wider_fixture(fixturedef):
                 yield

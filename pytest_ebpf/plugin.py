@@ -175,7 +175,9 @@ def pytest_record_setup(item: pytest.Item) -> Generator[None, None, None]:
     __tracebackhide__ = True
     source = item.config.stash[SOURCE]
     if source.phases is None:
-        if _phases_of(item) and "ebpf" not in getattr(item, "fixturenames", ()):
+        silent = _phases_of(item) and "ebpf" not in getattr(item, "fixturenames", ())
+        # A test that wanted nothing itself isn't skipped.
+        if silent and (policy.rules_of(item) or not source.is_missing):
             source.get()  # says why it can't; the fixture does so itself
         return (yield)
     with source.phases.around_fixtures("setup"):
@@ -211,6 +213,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             result = yield
     except pytest.skip.Exception as raised:  # what was done before it is judged all the same
         skip = raised
+    except Exception:  # the test's own error comes first
+        if recording is not None:
+            try:
+                rules.judge(recording, "call")
+            except (AssertionError, InconclusiveRecording) as problem:
+                item.add_report_section("call", "ebpf rules", str(problem))
+        raise
     if recording is not None:
         try:
             rules.judge(recording, "call")

@@ -281,7 +281,7 @@ def _table_layer(config: pytest.Config) -> Iterator[Layer]:
         return
     except (OSError, UnicodeDecodeError) as problem:
         raise pytest.UsageError(f"{path}: read the suite's policy: {problem}") from None
-    if "pytest-ebpf" not in text:
+    if "ebpf" not in text.lower():
         return
     import tomllib
 
@@ -289,6 +289,9 @@ def _table_layer(config: pytest.Config) -> Iterator[Layer]:
         tool = tomllib.loads(text).get("tool", {})
     except tomllib.TOMLDecodeError as problem:
         raise pytest.UsageError(f"{path}: no TOML: {problem}") from None
+    for name in tool if isinstance(tool, dict) else ():
+        if name != "pytest-ebpf" and name.lower().replace("_", "-") in ("pytest-ebpf", "ebpf"):
+            raise pytest.UsageError(f"{path}: [tool.{name}] holds for nobody (did you mean [tool.pytest-ebpf]?)")
     if not isinstance(tool, dict) or "pytest-ebpf" not in tool:
         return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ def show(terminal: pytest.TerminalReporter, settings: Settings, late: Sequence[M
         from .summary import gather, table
 
         terminal.section("most expensive tests (ebpf)")
-        for line in table(gather(reports), terminal._tw.fullwidth):
+        for line in table(gather(reports), shutil.get_terminal_size().columns):
             terminal.write_line(line)
     if settings.export is not None:
         _show_export(terminal, settings, reports)

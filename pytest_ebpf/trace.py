@@ -81,7 +81,7 @@ def describe(recording: Recording) -> Iterator[str]:
     rest = sorted({event.exe for event in list(programs)[1:] if event.exe})
     if rest:
         first = programs[0]
-        yield f"ebpf.assert_no_exec(allow={sorted({*rest, *([first.exe] if first and first.exe else [])})!a})"
+        yield f"ebpf.assert_no_exec(allow={sorted({*rest, *([first.exe] if first.exe else [])})!a})"
     written = _written(recording)
     yield f"ebpf.assert_only_writes_under({_listed(_folders(written))})"
     yield from _budget(recording)

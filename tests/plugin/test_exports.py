@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from pytest_ebpf import EngineUnavailable
 from pytest_ebpf.exports import file_stem
+from pytest_ebpf.testing import FakeEngine
 
 Run = Callable[..., pytest.RunResult]
 
@@ -40,7 +42,7 @@ features._may_load_programs = lambda: True
 features.BTF = SimpleNamespace(exists=lambda: True)
 features.platform = SimpleNamespace(system=lambda: "Linux", release=lambda: "6.18.0", machine=lambda: "x86_64")
 engine = FakeEngine()
-engines.create = lambda name, address, is_lent: engine
+engines.create = lambda name, address, *, is_lent: engine
 
 @pytest.fixture(scope="session")
 def fake():
@@ -156,6 +158,19 @@ def test_summary(pytester: pytest.Pytester, run: Run, monkeypatch: pytest.Monkey
 def test_summary_of_nothing(run: Run) -> None:
     """No test, no table."""
     run("--ebpf-summary").stdout.fnmatch_lines(["=* most expensive tests (ebpf) *=", "no test was recorded"])
+
+
+@pytest.mark.parametrize("choice, passed, skipped", [("fail", 0, 0), ("skip", 1, 1)])
+def test_unavailable_engine(
+    pytester: pytest.Pytester, run: Run, fake: FakeEngine, choice: str, passed: int, skipped: int
+) -> None:
+    """A test that asks for nothing isn't skipped for the sake of a table."""
+    fake.problem = EngineUnavailable("start engine libbpf", "no memory")
+    pytester.makepyfile("def test_plain(): pass\n\ndef test_asks(ebpf): pass")
+    result = run("--ebpf-summary", f"--ebpf-unavailable={choice}")
+    outcomes = result.parseoutcomes()
+    assert (outcomes.get("passed", 0), outcomes.get("skipped", 0)) == (passed, skipped)
+    result.stdout.fnmatch_lines(["no test was recorded"])
 
 
 @pytest.fixture

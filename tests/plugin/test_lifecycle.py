@@ -160,8 +160,8 @@ class Plugin:
     def keep(self):
         return kept.append
 
-engines.create = lambda name, address, is_lent: FakeEngine()
-features.choose = lambda wanted: features.Choice("libbpf", "made up")
+engines.create = lambda name, address, *, is_lent: FakeEngine()
+features.choose = lambda wanted, lent: features.Choice("libbpf", "made up")
 assert pytest.main(["-q", "-p", "no:hypothesispytest"], plugins=[Plugin()]) == 0
 ebpf, *managers = kept
 for ask in (lambda: ebpf.events, lambda: ebpf.complete, lambda: ebpf.assert_no_syscall("openat")):

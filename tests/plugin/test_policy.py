@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_ebpf import EngineUnavailable
+from pytest_ebpf import EngineUnavailable, InconclusiveRecording
 from pytest_ebpf.assertions import Assertions
+from pytest_ebpf.recording import Recording
 from pytest_ebpf.testing import FakeEngine
 
 Run = Callable[..., pytest.RunResult]
@@ -52,6 +53,7 @@ def test_marker_needs_neither_fixture_nor_flag(pytester: pytest.Pytester, run: R
     )
     result.stdout.no_fnmatch_line("*pytest_ebpf/*.py:*")
     result.stdout.no_fnmatch_line("*import pytest*")
+    result.stdout.no_fnmatch_line("*^^^*")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,15 @@ def test_skip_hides_nothing(pytester: pytest.Pytester, run: Run) -> None:
     )
     result = run()
     result.assert_outcomes(failed=2, skipped=1, xfailed=1)
-    result.stdout.fnmatch_lines(["E *no_syscall='unlink' (*:3), call: *", "E *assert 1 == 2"])
+    result.stdout.fnmatch_lines(
+        [
+            "E *no_syscall='unlink' (*:3), call: *",
+            "*_ test_fails _*",
+            "E *assert 1 == 2",
+            "*Captured ebpf rules call*",
+            "no_syscall='unlink' (*:3), call: *",
+        ]
+    )
 
 
 def test_closest_wins_keyword_by_keyword(pytester: pytest.Pytester, run: Run) -> None:
@@ -223,6 +233,15 @@ def test_two_suite_policies(pytester: pytest.Pytester, run: Run) -> None:
     pytester.makepyprojecttoml("[tool.pytest-ebpf]\nno_exec = true\n[tool.pytest.ini_options]\nebpf_policy='x=1'\n")
     result = run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("name", ["pytest_ebpf", "ebpf", "Pytest-eBPF"])
+def test_misspelt_table(pytester: pytest.Pytester, run: Run, name: str) -> None:
+    """A policy that nobody reads is an error."""
+    pytester.makepyprojecttoml(f"[tool.{name}]\nno_exec = true\n")
+    result = run("--rootdir=.")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: *pyproject.toml: [[]tool.{name}] holds for nobody (did you mean *"])
 
 
 BAD = [
@@ -419,6 +438,40 @@ def test_flags_are_suite_policy(
     assert seen[-1] == allowed
 
 
+@pytest.mark.parametrize("phase", ["setup", "call"])
+def test_exception_keeps_the_phases(
+    pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    """`--ebpf-allow` changes nothing but what is allowed."""
+    monkeypatch.setattr(Assertions, "assert_no_network", lambda self, allow=(): None, raising=False)
+    pytester.makeini(f"[pytest]\nebpf_policy =\n  no_network = true\n  phases = ['{phase}']")
+    pytester.makepyfile(
+        f"""
+        from pytest_ebpf.policy import rules_of
+
+        def test_it(request):
+            rules = rules_of(request.node)
+            assert rules.phases == {{"{phase}"}}
+            assert [rule.value for rule in rules] == [{{"allow": ["::1"]}}]
+        """
+    )
+    run("--ebpf-allow=::1").assert_outcomes(passed=1)
+
+
+def test_check_of_an_assertion_that_nothing_decides(
+    pytester: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first test there is no recording, which is no mistake of the rule."""
+
+    def assert_durable(self: Assertions, path: str) -> None:
+        if not isinstance(self, Recording):
+            raise InconclusiveRecording("which file it is isn't known")
+
+    monkeypatch.setattr(Assertions, "assert_durable", assert_durable, raising=False)
+    pytester.makepyfile("import pytest\n@pytest.mark.ebpf(durable='{tmp_path}/x')\ndef test_it(fake): pass")
+    run().assert_outcomes(passed=1)
+
+
 def test_violation_of_a_flag(pytester: pytest.Pytester, run: Run) -> None:
     """There is no line that says it, so pytest points to the test."""
     pytester.makepyfile(test_f="def test_other(): pass\n\ndef test_it(fake):\n    fake.call('getpid')\n")
@@ -533,3 +586,47 @@ def test_unavailable_engine(pytester: pytest.Pytester, run: Run, fake: FakeEngin
     fake.problem = EngineUnavailable("start engine libbpf", "no memory")
     pytester.makepyfile("import pytest\n@pytest.mark.ebpf(no_syscall='fork')\ndef test_it(): pass")
     run(f"--ebpf-unavailable={choice}").assert_outcomes(**{outcome: 1})
+
+
+def test_phases_of_fixtures(pytester: pytest.Pytester, run: Run) -> None:
+    """Setup and teardown are what the user's fixtures do, also a setup_method; pytest's own tmp_path is none."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.ebpf(no_syscall="unlinkat", phases=("setup", "teardown"))
+        ENGINE = []
+
+        @pytest.fixture(autouse=True)
+        def engine(fake):
+            ENGINE[:] = [fake]
+
+        @pytest.fixture
+        def removing(fake):
+            fake.call("unlinkat", path="/a")
+
+        @pytest.fixture
+        def removed(fake):
+            yield
+            fake.call("unlinkat", path="/b")
+
+        def test_plain(fake, tmp_path):
+            fake.call("unlinkat", path="/c")
+
+        def test_setup(removing): pass
+
+        def test_teardown(removed): pass
+
+        class TestMethod:
+            def setup_method(self):
+                ENGINE[0].call("unlinkat", path="/d")
+
+            def test_it(self): pass
+        """
+    )
+    result = run()
+    result.assert_outcomes(passed=2, errors=3)
+    result.stdout.fnmatch_lines(
+        ["*no_syscall='unlinkat' (test_phases_of_fixtures.py:3), setup: assert_no_syscall('unlinkat'): 1 call matched"]
+    )
+    result.stdout.fnmatch_lines(["*, teardown: assert_no_syscall('unlinkat'): 1 call matched"])

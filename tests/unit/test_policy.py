@@ -192,6 +192,12 @@ def test_marker() -> None:
     assert ebpf(no_exec=True, phases=["setup", "call"]).phases == ("setup", "call")
 
 
+def test_every_assertion_is_a_keyword() -> None:
+    """Without ``assert_``."""
+    assertions = {name.removeprefix("assert_") for name in dir(Assertions) if name.startswith("assert_")}
+    assert assertions <= {*KEYWORDS}
+
+
 def test_marker_help() -> None:
     """pytest shows the text before the first colon as the marker's name."""
     name, _, text = help_line().partition(":")
