@@ -71,6 +71,14 @@ class SessionSource:
         session = Session(engine, self._harness)
         session.amendments = Amendments.of(self._config.pluginmanager)
         session.start()
+        if engine.records_real_calls:
+            from . import canary
+
+            try:
+                canary.prove(session)
+            except EngineUnavailable:
+                session.stop()
+                raise
         return session
 
     def get(self) -> Session:

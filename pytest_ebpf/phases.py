@@ -53,6 +53,8 @@ class Phases:
         """What holds outside of tests."""
         self.recordings: dict[str, Recording] = {}
         """Of the current test, by phase."""
+        self.holds_rules = False
+        """Whether any test so far had rules."""
         self.test = IDLE
         self.collection = Owner(Kind.SESSION, "collection")
         self._wanted: frozenset[str] = frozenset()
@@ -119,6 +121,13 @@ class Phases:
         late = Late(self.session, self.test)
         self.test.seen = len(self.test.late)
         return late
+
+    def lost_late(self) -> str | None:
+        """What to say of late events that were lost; None if none was."""
+        lost = self.session.lost_late
+        if not lost:
+            return None
+        return f"{lost:,} calls of what tests left behind found no room in the recorder's memory (end it with the test)"
 
     def late_since(self) -> Iterator[tuple[Owner, Late]]:
         """What tests did after they were reported, at the end of the run."""

@@ -306,6 +306,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                 entry.update(broken=True, text=str(problem))
             if entry["text"]:
                 found.append(entry)
+        lost = phases.lost_late()
+        if lost is not None:
+            # Some of them may have broken a rule.
+            found.append({"test": "unknown tests", "broken": phases.holds_rules, "text": lost})
     if hasattr(config, "workeroutput"):
         config.workeroutput["ebpf_late"] = found
     elif any(each["broken"] for each in found) and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -364,6 +368,7 @@ def _judge_end(item: pytest.Item) -> None:
         _export(item)
     if recordings:
         phases.test.rules = rules
+        phases.holds_rules |= bool(rules)
         if "teardown" in recordings:
             rules.judge(recordings["teardown"], "teardown")
         if phases.test.late or any(rule.keyword == "no_leaked_processes" for rule in rules.of("late")):

@@ -614,6 +614,12 @@ class Session:
                 if owner not in self.late:
                     self.late.append(owner)
 
+    @property
+    def lost_late(self) -> int:
+        """How many calls between windows found no room."""
+        row = SEGMENT_ROWS * CALL_NUMBERS * 4
+        return sum(self._loss_rows[row : row + CALL_NUMBERS * 4].cast("I"))
+
     def look_for_late(self) -> None:
         """Find late events now."""
         if self.started is None:

@@ -90,6 +90,7 @@ class FakeEngine:
     """
 
     name = "fake"
+    records_real_calls = False
 
     def __init__(self, problem: Exception | None = None) -> None:
         self.problem = problem

@@ -62,6 +62,8 @@ class Engine(Protocol):
     """Loads and attaches the programs."""
 
     name: str
+    records_real_calls: bool
+    """Whether what this process really does is seen: then known calls prove it."""
 
     def prepare(self) -> None:
         """Begin what takes time and needs nobody to wait; `start` goes on with it. May be left out."""

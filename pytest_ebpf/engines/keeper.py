@@ -52,6 +52,8 @@ class KeptEngine:
     Those with the same ``address`` share one keeper; without an address it has its own.
     """
 
+    records_real_calls = True
+
     def __init__(self, name: str, address: str | None = None, *, is_lent: bool = False) -> None:
         if name not in ENGINES:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
