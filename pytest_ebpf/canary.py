@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import EngineUnavailable
-from .recording import Recording
-from .scope import Kind, Owner
+from .standalone import begin
 from .ways import Ring
 
 if TYPE_CHECKING:
+    from .recording import Recording
     from .session import Session
 
 __all__ = ["prove", "sing"]
@@ -38,9 +38,7 @@ def prove(session: Session) -> None:
 
     >>> prove(session)
     """
-    owner = Owner(Kind.TEST, "canary")
-    session.begin_test(owner)
-    recording = Recording(session, owner)
+    recording = begin(session, "canary")
     recording.open()
     try:
         child, has_ring = sing()
@@ -85,11 +83,11 @@ def _expected(recording: Recording, child: int, has_ring: bool) -> Iterator[tupl
     """What must be there, each with whether it is."""
     opened = recording.syscalls("%open", path=ABSENT, errno="ENOENT", process="self").known
     yield "an open, with its path and error", len(opened) == 1
-    address = ":".join(map(str, PEER))
-    connected = recording.syscalls("connect", address=address).known
+    connected = recording.syscalls("connect", address=":".join(map(str, PEER))).known
     yield "a connect, with its address", len(connected) == 1 and bool(connected[0].files)
     if child:
-        mine = [event for event in recording.syscalls("clone", "clone3", "vfork", "fork").known if event.ret == child]
+        forks = recording.syscalls("clone", "clone3", "vfork", "fork").known
+        mine = [event for event in forks if event.ret == child]
         yield "a fork, with the child's id", len(mine) == 1 and mine[0].started is not None
         programs = recording.processes(op="exec", process="children").known
         executed = [event for event in programs if event.ok and event.argv == (PROGRAM, "canary")]

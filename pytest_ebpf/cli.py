@@ -9,9 +9,9 @@ import pwd
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .engines.base import ENGINES, LENT
+from .engines.base import ENGINES, LENT, LENT_TO
 from .errors import EngineUnavailable, ProbeError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 USAGE_ERROR = 2
+NOT_FOUND = 127
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,24 +80,26 @@ def run_main(engine: str, argv: Sequence[str]) -> int:
     choice = features.choose(engine)
     if choice.problem is not None:
         raise choice.problem
-    keeper = KeptEngine(choice.engine)
-    for fd in keeper.start().maps.values():
-        os.close(fd)
     user = _caller()
-    environ = {**os.environ, LENT: f"{choice.engine}:{keeper.address}"}
-    identity: dict[str, object] = {}
+    identity: dict[str, Any] = {}
     if user is not None:
-        environ |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+        os.environ[LENT_TO] = str(user.pw_uid)
         groups = os.getgrouplist(user.pw_name, user.pw_gid)
         identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
+    address = os.urandom(16).hex()
+    keeper = KeptEngine(choice.engine, address)
+    for fd in keeper.start().maps.values():
+        os.close(fd)
+    environ = {**os.environ, LENT: f"{choice.engine}:{address}"}
+    if user is not None:
+        environ |= {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     try:
-        done = subprocess.run(argv, env=environ, check=False, **identity)  # type: ignore[call-overload]
+        code: int = subprocess.run(argv, env=environ, check=False, **identity).returncode
     except OSError as error:
         print(f"pytest-ebpf run: {argv[0]}: {os.strerror(error.errno or 0)}", file=sys.stderr)
-        return 127
+        return NOT_FOUND
     finally:
         keeper.stop()
-    code: int = done.returncode
     return code if code >= 0 else 128 - code
 
 

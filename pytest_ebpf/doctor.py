@@ -11,12 +11,12 @@ import platform
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import engines, features, scope
+from . import features
 from .effects import Kind, calls_of
 from .errors import EngineUnavailable, ProbeError
 from .match import Events
@@ -114,7 +114,9 @@ def examine(engine: str = "auto", ways: Sequence[Way] | None = None) -> Examinat
     if choice.problem is not None:
         return Examination(host, choice.engine, "", str(choice.problem), (), ())
     try:
-        with _session(choice.engine) as session:
+        from .standalone import running
+
+        with running(choice.engine) as session:
             assert session.started is not None
             findings = tuple(_try(session, way) for way in [*(WAYS if ways is None else ways), NOTHING])
             probes = tuple((probe.program, probe.hook) for probe in session.started.probes)
@@ -132,27 +134,13 @@ def _host() -> dict[str, str]:
     }
 
 
-@contextmanager
-def _session(engine: str) -> Iterator[Session]:
-    from .session import Session
-
-    session = Session(engines.create(engine))
-    session.start()
-    try:
-        yield session
-    finally:
-        session.stop()
-
-
 def _try(session: Session, way: Way) -> Finding:
     """Go one way in a window, and ask the recording of it."""
-    from .recording import Recording
+    from .standalone import begin
 
     with tempfile.TemporaryDirectory(prefix="pytest-ebpf-doctor-") as folder, ExitStack() as stack:
         place = Place(Path(folder).resolve(), stack)
-        owner = scope.Owner(scope.Kind.TEST, f"doctor: {way.name}")
-        session.begin_test(owner)
-        recording = Recording(session, owner)
+        recording = begin(session, f"doctor: {way.name}")
         steps = way.act(place)
         try:
             next(steps)
@@ -213,6 +201,6 @@ def _nothing(recording: Recording, count: int) -> Finding:
     way = NOTHING
     if gaps := recording.gaps:
         return Finding(way.name, way.about, "inconclusive", gaps[0].reason, gaps[0].hint)
-    if count or recording.events:
+    if count or recording.events.known:
         return Finding(way.name, way.about, "missed", "the recorder recorded itself", REPORT_IT)
     return Finding(way.name, way.about, "detected", "no event, no gap")

@@ -343,6 +343,7 @@ _RUNTIME_FILES = frozenset(
         "/proc/filesystems",
         "/proc/meminfo",
         "/proc/stat",
+        "/proc/sys/vm/overcommit_memory",
         "/sys/devices/system/cpu/online",
         "/sys/devices/system/cpu/possible",
         "/sys/kernel/mm/transparent_hugepage/enabled",

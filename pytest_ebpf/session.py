@@ -617,6 +617,8 @@ class Session:
     @property
     def lost_late(self) -> int:
         """How many calls between windows found no room."""
+        if self.started is None:
+            return 0
         row = SEGMENT_ROWS * CALL_NUMBERS * 4
         return sum(self._loss_rows[row : row + CALL_NUMBERS * 4].cast("I"))
 

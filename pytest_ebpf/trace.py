@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from . import engines
 from .notation import escape
 from .recording import Recording
-from .scope import Kind, Owner
-from .session import Session
+from .standalone import begin, running
 
 if TYPE_CHECKING:
     from .events import FileEvent
@@ -30,12 +28,8 @@ NOT_FOUND = 127
 
 def trace(engine: str, argv: Sequence[str], out: TextIO) -> int:
     """Run a command and print its events, its gaps and the assertions that describe it; the command's exit code."""
-    session = Session(engines.create(engine))
-    session.start()
-    try:
-        owner = Owner(Kind.TEST, "pytest-ebpf trace")
-        session.begin_test(owner)
-        recording = Recording(session, owner)
+    with running(engine) as session:
+        recording = begin(session, "pytest-ebpf trace")
         recording.open()
         try:
             code = _run(recording, argv)
@@ -51,8 +45,6 @@ def trace(engine: str, argv: Sequence[str], out: TextIO) -> int:
         for line in describe(recording):
             print(f"    {line}", file=out)
         return code
-    finally:
-        session.stop()
 
 
 def _run(recording: Recording, argv: Sequence[str]) -> int:
@@ -72,7 +64,7 @@ def describe(recording: Recording) -> Iterator[str]:
     >>> list(describe(recording))[0]
     'ebpf.assert_no_network()'
     """
-    traffic = recording.network(process="children", op=lambda op: op in ("connect", "send", "receive"))
+    traffic = recording.network(process="children", op=lambda op: op in ("connect", "send", "receive")).known
     peers = sorted({str(event.address) for event in traffic if event.address is not None and event.family != "AF_UNIX"})
     yield f"ebpf.assert_only_connects_to({_listed(peers)})" if peers else "ebpf.assert_no_network()"
     programs = recording.processes(op="exec", ok=True, process="children").known
@@ -88,7 +80,7 @@ def describe(recording: Recording) -> Iterator[str]:
 
 
 def _written(recording: Recording) -> set[str]:
-    changes: Iterable[FileEvent] = recording.files(process="children", ok=True, op=lambda op: op in WRITES)
+    changes: Iterable[FileEvent] = recording.files(process="children", ok=True, op=lambda op: op in WRITES).known
     return {event.path for event in changes if event.path and event.kind not in ("memfd", "character device")}
 
 
@@ -103,7 +95,7 @@ def _within(folder: str, other: str) -> bool:
 
 
 def _budget(recording: Recording) -> Iterator[str]:
-    calls = Counter(event.name for event in recording.syscalls("%open", *SYNCS, process="children"))
+    calls = Counter(event.name for event in recording.syscalls("%open", *SYNCS, process="children").known)
     if calls:
         yield f"ebpf.assert_max({', '.join(f'{name}={count}' for name, count in sorted(calls.items()))})"
 

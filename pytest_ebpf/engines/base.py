@@ -13,6 +13,7 @@ __all__ = [
     "ENGINES",
     "EVENTS_BYTES",
     "LENT",
+    "LENT_TO",
     "SESSIONS",
     "TASK_BYTES",
     "TASK_SLOTS",
@@ -23,6 +24,9 @@ __all__ = [
 
 ENGINES = ("libbpf",)
 """Names that ``--ebpf-engine`` takes besides "auto"."""
+
+LENT_TO = "PYTEST_EBPF_LENT_TO"
+"""Environment variable of the keeper: the uid of another user whose processes it serves."""
 
 # Sizes of the maps, as bpf_snippets/include/events.h has them; the rings are as large as one likes.
 SESSIONS = 64

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import array
 import errno
-import marshal
+import json
 import os
 import select
 import signal
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
 
-from pytest_ebpf.engines.base import BLOBS_BYTES, ENGINES, EVENTS_BYTES, LENT, SESSIONS, Probe, Started
+from pytest_ebpf.engines.base import BLOBS_BYTES, ENGINES, EVENTS_BYTES, LENT, LENT_TO, SESSIONS, Probe, Started
 from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 
 if TYPE_CHECKING:
@@ -195,6 +195,11 @@ class KeptEngine:
         self._coming = ours, starter
 
 
+def _user_of(channel: socket.socket) -> int:
+    """The uid of the process at the other end."""
+    return int.from_bytes(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+
+
 def _name(address: str) -> str:
     return f"\0pytest-ebpf-{address}"
 
@@ -207,7 +212,7 @@ def _start_time(pid: int) -> int:
 
 def _send(channel: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    channel.sendmsg([marshal.dumps(message)], rights)
+    channel.sendmsg([json.dumps(message).encode()], rights)
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -225,7 +230,7 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
         for fd in fds:
             os.close(fd)
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-    return marshal.loads(data), fds.tolist()
+    return json.loads(data), fds.tolist()
 
 
 def _ask(
@@ -250,6 +255,8 @@ class _Keeper:
         self._started: Started = self._engine.start()
         self._owners: dict[int, int] = {}
         """The pidfd of each session's process."""
+        # Any user of the machine can read the address in /proc/net/unix.
+        self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
         from pytest_ebpf.engines import _ffi
 
         self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
@@ -265,11 +272,13 @@ class _Keeper:
             if self._listener in ready:
                 channel, _ = self._listener.accept()
                 with channel:
+                    if _user_of(channel) not in self._users:
+                        continue
                     channel.settimeout(START_SECONDS)
                     try:
                         self._answer(channel)
-                    except (OSError, EOFError):
-                        continue  # who asked is gone
+                    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError):
+                        continue  # who asked is gone, or none of ours
 
     def join(self, owner: int) -> tuple[dict[str, Any], list[int]]:
         """A new session of the process ``owner``: the answer, and descriptors of its maps."""

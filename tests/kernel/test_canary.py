@@ -6,17 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_ebpf import EngineUnavailable, canary, engines
+from pytest_ebpf import EngineUnavailable, canary
 from pytest_ebpf.session import Session
+from pytest_ebpf.standalone import running
 
 
 @pytest.fixture
 def session() -> Iterator[Session]:
     """One of this test alone, beside the one that records the run."""
-    session = Session(engines.create("libbpf"))
-    session.start()
-    yield session
-    session.stop()
+    with running("libbpf") as session:
+        yield session
 
 
 def test_it_is_heard(session: Session) -> None:

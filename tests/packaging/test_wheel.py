@@ -206,10 +206,10 @@ def check_installed(interpreter: Path, cwd: Path) -> Path:
 def test_error_in_a_snippet_names_file_and_line(tmp_path: Path) -> None:
     """A build that fails shows the compiler's message and no Python traceback."""
     project = copy_of_source(tmp_path / "project")
-    (project / "bpf_snippets" / "broken.bpf.c").write_text("int fine;\nint broken\n", encoding="utf-8")
+    (project / "bpf_snippets" / "process.bpf.c").write_text("int fine;\nint broken\n", encoding="utf-8")
     done = run(sys.executable, "-m", "build", "--no-isolation", "--wheel", project, cwd=tmp_path)
     assert done.returncode != 0
-    assert "bpf_snippets/broken.bpf.c:2:11: error: expected ';'" in done.stdout
+    assert "bpf_snippets/process.bpf.c:2:11: error: expected ';'" in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -219,7 +219,7 @@ def test_build_without_snippets_says_so(tmp_path: Path) -> None:
     shutil.rmtree(project / "bpf_snippets")
     done = run(sys.executable, "-m", "build", "--no-isolation", "--wheel", project, cwd=tmp_path)
     assert done.returncode != 0
-    assert "build: no *.bpf.c in" in done.stdout
+    assert "recorder.bpf.c is missing" in done.stdout
     assert "Traceback" not in done.stdout
 
 

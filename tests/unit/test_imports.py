@@ -34,7 +34,7 @@ LAYERS = [
     ["engines"],
     ["session"],
     ["recording", "late"],
-    ["testing", "features", "options", "markers", "sources", "hookspecs", "exports", "summary", "ways"],
+    ["testing", "features", "options", "markers", "sources", "hookspecs", "exports", "summary", "ways", "standalone"],
     ["canary", "doctor", "trace"],
     ["cli"],
     ["terminal"],
