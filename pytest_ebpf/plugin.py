@@ -293,6 +293,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                     rules.judge(late, "late")
             except (AssertionError, InconclusiveRecording) as problem:
                 entry.update(broken=True, text=str(problem))
+            except Exception as problem:  # of a function that the user wrote: the other tests' results shall be shown
+                from .notation import escape
+
+                text = escape(f"{type(problem).__name__}: {problem}")
+                entry.update(broken=True, text=f"a rule can't be held to late events: {text}")
             if entry["text"]:
                 found.append(entry)
     if hasattr(config, "workeroutput"):

@@ -139,3 +139,29 @@ def test_import_is_no_collection(pytester: pytest.Pytester) -> None:
         policy = f'ebpf_policy=no_file_access=["/etc/hostname"]\nphases=["{phase}"]'
         result = outcomes(pytester, "forbidden()\ndef test_it(): pass\n", "-o", policy)
         result.assert_outcomes(errors=failed, passed=1 - failed)
+
+
+def test_function_of_a_rule_that_fails_at_the_end(pytester: pytest.Pytester) -> None:
+    """The run fails, and shows what it would have shown."""
+    body = """
+import threading, time
+go, threads = [], []
+
+def work():
+    while not go:
+        time.sleep(0.01)
+    forbidden()
+
+@pytest.mark.ebpf(no_syscall=["%file", {"where": lambda call: 1 / 0}])
+def test_starts():
+    threads.append(threading.Thread(target=work))
+    threads[0].start()
+
+def test_ends():
+    go.append(1)
+    threads[0].join()
+"""
+    result = outcomes(pytester, body)
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*can't be held to late events: ZeroDivisionError: division by zero"])
