@@ -55,8 +55,14 @@ class Phases:
         """Of the current test, by phase."""
         self.holds_rules = False
         """Whether any test so far had rules."""
+        self.around_method: dict[str, Recording] = {}
+        """Likewise, of what unittest calls around a method: its setup and teardown, within pytest's call."""
+        self.skipped = False
+        """The current test was skipped in its setup: fixtures that its rules name may be missing."""
         self.test = IDLE
         self.collection = Owner(Kind.SESSION, "collection")
+        self.imports = Owner(Kind.SESSION, "import")
+        """Another one, as imports happen amid the collection and aren't held to its rules."""
         self._wanted: frozenset[str] = frozenset()
         self._item: pytest.Item | None = None
         self._fixtures: dict[int, Owner] = {}
@@ -71,6 +77,8 @@ class Phases:
         kind = Kind.TEST if wanted else Kind.UNRECORDED
         self._item, self._wanted = item, wanted
         self.recordings.clear()
+        self.around_method.clear()
+        self.skipped = False
         self.test = Owner(kind, item.nodeid, functools.partial(self._used_by, item))
         self.session.begin_test(self.test)
         self._begin("setup")
@@ -243,7 +251,10 @@ class Phases:
             elif not isinstance(item, pytest.Function):
                 with self._opened(recording):
                     yield
-            elif inspect.iscoroutinefunction(item.obj) or isinstance(item.instance, unittest.TestCase):
+            elif isinstance(item.instance, unittest.TestCase):
+                with self._method(item, recording):
+                    yield
+            elif inspect.iscoroutinefunction(item.obj):
                 with _replaced(item, self._windowed(recording, item.obj)):
                     yield
             else:
@@ -263,6 +274,26 @@ class Phases:
                 yield
 
     @contextmanager
+    def _method(self, item: pytest.Function, recording: Recording) -> Iterator[None]:
+        """The call of a method by unittest, between setUp, tearDown and the cleanups, which are setup and teardown."""
+        function = self._windowed(recording, item.obj)
+        self.around_method = {
+            phase: Recording(self.session, self.test) for phase in ("setup", "teardown") if phase in self._wanted
+        }
+        if "setup" in self.around_method:
+            self.around_method["setup"].open()
+        # A coroutine function unittest finds by its name, not by what pytest takes for the item's.
+        vars(item.instance)[item.name] = function
+        try:
+            with _replaced(item, function):
+                yield
+        finally:
+            vars(item.instance).pop(item.name, None)
+            self._close(recording)
+            for each in self.around_method.values():
+                each.close()
+
+    @contextmanager
     def _opened(self, recording: Recording) -> Iterator[None]:
         recording.open()
         try:
@@ -270,10 +301,18 @@ class Phases:
         finally:
             self._close(recording)
 
+    def _open(self, recording: Recording) -> None:
+        if "setup" in self.around_method:
+            self.around_method["setup"].close()
+        recording.open()
+
     def _close(self, recording: Recording) -> None:
         if self.test.closed_ns is None:
             self.test.closed_ns = time.monotonic_ns()
         recording.close()
+        after = self.around_method.get("teardown")
+        if after is not None and not after.begun:
+            after.open()
 
     def _windowed(self, recording: Recording, function: Callable[..., Any]) -> Callable[..., object]:
         """The test function with the window around it: opened at the last moment before it and closed right after."""
@@ -284,7 +323,7 @@ class Phases:
             async def call_async(*values: Any, **arguments: Any) -> object:
                 __tracebackhide__ = True
                 token = _cause.set((self.session, recording.owner))
-                recording.open()
+                self._open(recording)
                 try:
                     return await function(*values, **arguments)
                 finally:
@@ -297,7 +336,7 @@ class Phases:
             def call(*values: Any, **arguments: Any) -> object:
                 __tracebackhide__ = True
                 token = _cause.set((self.session, recording.owner))
-                recording.open()
+                self._open(recording)
                 try:
                     return function(*values, **arguments)
                 finally:

@@ -292,14 +292,17 @@ def _inside(path: str, dirs: Sequence[str]) -> bool:
 
 
 def _outputs() -> set[tuple[int, int]]:
-    """The files that pytest's own output goes to, as its capture does."""
+    """The files that pytest's own output goes to, as its capture does, and those it has open that have no name."""
     found = set()
-    for stream in (0, 1, 2, sys.stdout, sys.stderr):
+    nameless = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 (their names are numbers)
+    for stream in (0, 1, 2, sys.stdout, sys.stderr, *nameless):
         try:
             number = stream if isinstance(stream, int) else stream.fileno()
             status = os.fstat(number)
         except (OSError, ValueError, AttributeError):
             continue  # closed, or no file
+        if number > 2 and stream in nameless and status.st_nlink:
+            continue
         device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
         found.add((device, status.st_ino))
     return found

@@ -130,7 +130,7 @@ def pytest_make_collect_report(
         return (yield)
     report = None
     try:
-        with phases.outside(phases.collection, f"import {collector.nodeid}"):
+        with phases.outside(phases.imports, f"import {collector.nodeid}"):
             report = yield
     except (AssertionError, InconclusiveRecording) as problem:
         if report is None:
@@ -162,11 +162,18 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         recording = source.phases.begin_test(item, wanted)
         if recording is not None:
             item.stash[RECORDING] = recording
-    yield
+    skip = None
+    try:
+        yield
+    except pytest.skip.Exception as raised:  # what was done before it is judged all the same
+        skip = raised
     if source.phases is not None and "setup" in source.phases.recordings:
         rules = policy.rules_of(item)
         rules.learn(item)
-        rules.judge(source.phases.recordings["setup"], "setup")
+        source.phases.skipped = skip is not None
+        _judge_around(item, "setup")
+    if skip is not None:
+        raise skip
 
 
 @pytest.hookimpl(specname="pytest_runtest_setup", wrapper=True, trylast=True)
@@ -204,7 +211,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     phases = item.config.stash[SOURCE].phases
     recording = item.stash.get(RECORDING, None)
     if phases is None:
-        return (yield)
+        result = yield
+        policy.check_unchanged(item)
+        return result
     rules = policy.rules_of(item)
     rules.learn(item)
     result = skip = None
@@ -222,7 +231,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         raise
     if recording is not None:
         try:
-            rules.judge(recording, "call")
+            for phase, around in phases.around_method.items():
+                rules.judge(around, phase)
+            if recording.begun or not vars(item).get("_excinfo"):  # else unittest skipped it, or its setUp failed
+                rules.judge(recording, "call")
         except Exception:
             _forget_skip(item)
             raise
@@ -230,6 +242,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             item.add_report_section("call", "ebpf report", text)
     if skip is not None:
         raise skip
+    policy.check_unchanged(item)
     return result
 
 
@@ -304,6 +317,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                     rules.judge(late, "late")
             except (AssertionError, InconclusiveRecording) as problem:
                 entry.update(broken=True, text=str(problem))
+            except Exception as problem:  # of a function that the user wrote: the other tests' results shall be shown
+                from .notation import escape
+
+                text = escape(f"{type(problem).__name__}: {problem}")
+                entry.update(broken=True, text=f"a rule can't be held to late events: {text}")
             if entry["text"]:
                 found.append(entry)
         lost = phases.lost_late()
@@ -356,6 +374,18 @@ def _report_collection(session: pytest.Session, name: str, problem: Exception) -
     session.config.hook.pytest_collectreport(report=report)
 
 
+def _judge_around(item: pytest.Item, phase: str) -> None:
+    """Hold setup or teardown to the rules; where a skip leaves them undecided, the skip stands."""
+    __tracebackhide__ = True
+    phases = item.config.stash[SOURCE].phases
+    assert phases is not None
+    try:
+        policy.rules_of(item).judge(phases.recordings[phase], phase)
+    except InconclusiveRecording:
+        if not phases.skipped:
+            raise
+
+
 def _judge_end(item: pytest.Item) -> None:
     """Hold the teardown, and what the test's tasks did after its call, to the rules; then export it all."""
     __tracebackhide__ = True
@@ -370,7 +400,7 @@ def _judge_end(item: pytest.Item) -> None:
         phases.test.rules = rules
         phases.holds_rules |= bool(rules)
         if "teardown" in recordings:
-            rules.judge(recordings["teardown"], "teardown")
+            _judge_around(item, "teardown")
         if phases.test.late or any(rule.keyword == "no_leaked_processes" for rule in rules.of("late")):
             rules.judge(late, "late")
 

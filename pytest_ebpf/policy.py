@@ -16,7 +16,7 @@ import pytest
 
 from . import sources
 from .clauses import Clause, Later, Layer, arguments, placeholders
-from .errors import InconclusiveRecording
+from .errors import EbpfError, InconclusiveRecording
 from .markers import ITEM_PHASES, KEYWORDS, Marker, ebpf
 from .options import SETTINGS, read_settings
 from .sources import Origin
@@ -24,7 +24,7 @@ from .sources import Origin
 if TYPE_CHECKING:
     from .assertions import Assertions
 
-__all__ = ["SUITE_PHASES", "Rules", "check", "merged", "rules_of", "suite_layers", "suite_rules"]
+__all__ = ["SUITE_PHASES", "Rules", "check", "check_unchanged", "merged", "rules_of", "suite_layers", "suite_rules"]
 
 SUITE_PHASES = ("import", "collection", "session fixture", *ITEM_PHASES, "exit")
 """Where the suite's policy holds. "session fixture" stands for each of them, however it is called."""
@@ -124,6 +124,20 @@ def rules_of(item: pytest.Item) -> Rules:
     return item.stash[_RULES] if _RULES in item.stash else _keep(item, _own_layers(item))
 
 
+def check_unchanged(item: pytest.Item) -> None:
+    """Raise EbpfError if the test got a marker after the collection, when its rules were settled."""
+    __tracebackhide__ = True
+    if _MARKS in item.stash and item.stash[_MARKS] != _marks(item):
+        raise EbpfError(
+            "hold @pytest.mark.ebpf: the test got it after the collection, too late to be held "
+            "(write it at the test, or add it in the hook pytest_collection_modifyitems)"
+        )
+
+
+def _marks(item: pytest.Item) -> tuple[int, ...]:
+    return tuple(id(mark) for mark in item.iter_markers("ebpf"))
+
+
 def _own_layers(item: pytest.Item) -> list[Layer]:
     return [*_hook_layers(item), *_marker_layers(item)]
 
@@ -134,11 +148,14 @@ def _keep(item: pytest.Item, own: Sequence[Layer]) -> Rules:
     if layers:
         rules = Rules(merged(layers, ITEM_PHASES), _places(item.config), sources.of_item(item))
     item.stash[_RULES] = rules
+    item.stash[_MARKS] = _marks(item)
     return rules
 
 
 _NONE = Rules({})
 _RULES = pytest.StashKey[Rules]()
+_MARKS = pytest.StashKey[tuple[int, ...]]()
+"""Which markers they are made of; an item holds them all the time, so the ids stay theirs."""
 
 
 def suite_rules(config: pytest.Config) -> Rules:

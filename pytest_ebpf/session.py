@@ -455,15 +455,18 @@ class Session:
 
     @property
     def muted(self) -> bool:
-        """Whether no call of this thread is recorded: the runner, while pytest is at its own work."""
+        """Whether this thread's memory and lock calls aren't recorded: the runner, while pytest is at its own work.
+
+        All others are: finalizers, hooks and classes of the user's run between the functions of fixtures.
+        """
         if self.started is None:
             return False
-        return self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] == ENTIRELY_MUTED
+        return self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] == QUIETLY_MUTED
 
     @muted.setter
     def muted(self, muted: bool) -> None:
         if self.started is not None:
-            self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = ENTIRELY_MUTED if muted else 0
+            self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = QUIETLY_MUTED if muted else 0
 
     def _own_slot(self) -> int:
         """The task slot of this thread. Makes no system call."""

@@ -97,16 +97,16 @@ def raise_at(origin: Origin, problem: BaseException) -> NoReturn:
     __tracebackhide__ = True
     if origin.path is None or origin.line is None:
         raise problem
-    FunctionType(_raising(str(origin.path), origin.line), {})(problem)
+    FunctionType(_raising(str(origin.path), origin.line), {"problem": problem})()
     raise AssertionError("unreachable")
 
 
 @functools.lru_cache(maxsize=1024)
 def _raising(path: str, line: int) -> CodeType:
     """A function that stands in that line alone, so that no line before it is shown."""
-    tree = ast.parse("def rule(problem): raise problem")
+    tree = ast.parse("def rule(): raise problem")
     for node in ast.walk(tree):
-        if isinstance(node, (ast.expr, ast.stmt, ast.arg)):
+        if isinstance(node, (ast.expr, ast.stmt)):
             node.lineno, node.end_lineno = line, line
             node.col_offset = node.end_col_offset = -1  # unknown: no column is underlined
     module = compile(tree, path, "exec")
