@@ -13,7 +13,7 @@ import sys
 import time
 import unittest
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -175,6 +175,10 @@ class Phases:
         finally:
             fixturedef.addfinalizer(teardown.__enter__)
 
+    def importing(self, nodeid: str) -> AbstractContextManager[None]:
+        """The import of a module of tests. An owner of its own: it happens within the collection and is no part."""
+        return self.outside(Owner(Kind.SESSION, "import"), f"import {nodeid}")
+
     @contextmanager
     def outside(self, owner: Owner, label: str) -> Iterator[None]:
         """Something that belongs to no test: held to the suite's rules, if there are any for it."""
@@ -223,7 +227,10 @@ class Phases:
                 with self._opened(recording):
                     yield
             elif inspect.iscoroutinefunction(item.obj) or isinstance(item.instance, unittest.TestCase):
-                with _replaced(item, self._windowed(recording, item.obj)):
+                windowed = self._windowed(recording, item.obj)
+                if isinstance(item.instance, unittest.TestCase):
+                    setattr(item.instance, item.name, windowed)  # whence unittest takes a coroutine function
+                with _replaced(item, windowed):
                     yield
             else:
                 yield
