@@ -200,6 +200,8 @@ int on_waking(struct bpf_raw_tracepoint_args *ctx)
 		tag = slot == c->runner ? c->tag : waker->event.tag;
 	if (!task->woken || task->woken == WOKEN_BY_OTHERS)
 		task->woken = tag ? tag : WOKEN_BY_OTHERS;
+	if (c)
+		task->woken_at = c->now;
 	return 0;
 }
 

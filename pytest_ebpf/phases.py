@@ -13,7 +13,7 @@ import sys
 import time
 import unittest
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,8 +61,6 @@ class Phases:
         """The current test was skipped in its setup: fixtures that its rules name may be missing."""
         self.test = IDLE
         self.collection = Owner(Kind.SESSION, "collection")
-        self.imports = Owner(Kind.SESSION, "import")
-        """Another one, as imports happen amid the collection and aren't held to its rules."""
         self._wanted: frozenset[str] = frozenset()
         self._item: pytest.Item | None = None
         self._fixtures: dict[int, Owner] = {}
@@ -203,6 +201,10 @@ class Phases:
                 yield
         finally:
             fixturedef.addfinalizer(teardown.__enter__)
+
+    def importing(self, nodeid: str) -> AbstractContextManager[None]:
+        """The import of a module of tests. An owner of its own: it happens within the collection and is no part."""
+        return self.outside(Owner(Kind.SESSION, "import"), f"import {nodeid}")
 
     @contextmanager
     def outside(self, owner: Owner, label: str) -> Iterator[None]:

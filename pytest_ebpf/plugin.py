@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,12 +17,16 @@ from .fixtures import SessionSource, ebpf
 from .options import SETTINGS, Settings, add_options, read_settings
 from .stash import LATE, RECORDING, SOURCE
 
+if TYPE_CHECKING:
+    pass
+
 __all__ = ["ebpf"]
 
 HARNESS = frozenset(thread.native_id or 0 for thread in threading.enumerate()) - {threading.get_native_id()}
 """The threads that were there before any test code: those of xdist's workers, of an IDE, of a debugger."""
 SHARED = pytest.StashKey[tuple[str, str]]()
 """The engine that is lent to the run, if one is, and the address of the recorder that its workers share."""
+EXIT: pytest.StashKey[Exit] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -52,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SOURCE] = SessionSource(settings, config, HARNESS, address or None, lent or None)
     config.stash[LATE] = []
     policy.suite_layers(config)
+    _watch_exit(config)
     if settings.export is not None:
         from .exports import Exporter
 
@@ -108,6 +113,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     """With rules of the suite, record the collection."""
     rules = policy.suite_rules(session.config)
     source = session.config.stash[SOURCE]
+    if EXIT in session.config.stash:
+        source.get()
     if not rules.phases & {"import", "collection"} or _is_controller(session.config):
         return (yield)
     source.get()
@@ -130,7 +137,7 @@ def pytest_make_collect_report(
         return (yield)
     report = None
     try:
-        with phases.outside(phases.imports, f"import {collector.nodeid}"):
+        with phases.importing(collector.nodeid):
             report = yield
     except (AssertionError, InconclusiveRecording) as problem:
         if report is None:
@@ -165,7 +172,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     skip = None
     try:
         yield
-    except pytest.skip.Exception as raised:  # what was done before it is judged all the same
+    except (pytest.skip.Exception, pytest.xfail.Exception) as raised:  # what was done before it is judged all the same
         skip = raised
     if source.phases is not None and "setup" in source.phases.recordings:
         rules = policy.rules_of(item)
@@ -220,7 +227,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         with phases.call(item, recording):
             result = yield
-    except pytest.skip.Exception as raised:  # what was done before it is judged all the same
+    except (pytest.skip.Exception, pytest.xfail.Exception) as raised:  # what was done before it is judged all the same
         skip = raised
     except Exception:  # the test's own error comes first
         if recording is not None:
@@ -332,6 +339,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         config.workeroutput["ebpf_late"] = found
     elif any(each["broken"] for each in found) and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if EXIT in config.stash:
+        config.stash[EXIT].status = int(session.exitstatus)
 
 
 LATE_SHOWN = 5
@@ -345,11 +354,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminal.show(terminalreporter, config.stash[SOURCE].settings, [*config.stash[LATE]])
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Detach the programs."""
+    """Detach the programs, at once or at the end of the interpreter."""
     source = config.stash.get(SOURCE, None)
-    if source is not None:
+    if EXIT in config.stash:
+        config.stash[EXIT].begin()
+    elif source is not None:
         source.stop()
+
+
+def _watch_exit(config: pytest.Config) -> None:
+    """With rules of the suite for it, watch the end of the interpreter; a worker's can't fail the run."""
+    if config.option.collectonly or _is_controller(config) or hasattr(config, "workerinput"):
+        return
+    if not policy.suite_layers(config) or not policy.suite_rules(config).of("exit"):
+        return
+    from .exit import Exit
+
+    if Exit.is_free():
+        config.stash[EXIT] = Exit(config.stash[SOURCE])
 
 
 def _phases_of(item: pytest.Item) -> frozenset[str]:
@@ -415,8 +439,8 @@ def _export(item: pytest.Item) -> None:
     try:
         parts = [
             Part(phase, recording.events, recording.gaps, recording.dropped)
-            for phase, recording in source.phases.recordings.items()
-            if recording.begun
+            for phase in markers.ITEM_PHASES
+            if (recording := source.phases.recordings.get(phase)) is not None and recording.begun
         ]
         Exporter(source.settings.export).write(item.nodeid, parts)
     except (OSError, EbpfError) as problem:
@@ -426,5 +450,5 @@ def _export(item: pytest.Item) -> None:
 def _forget_skip(item: pytest.Item) -> None:
     """Let no skip of a unittest method stand before the violation of a rule."""
     noted: Any = vars(item).get("_excinfo")
-    if noted and isinstance(noted[0].value, pytest.skip.Exception):
+    if noted and isinstance(noted[0].value, (pytest.skip.Exception, pytest.xfail.Exception)):
         del vars(item)["_excinfo"]

@@ -85,6 +85,9 @@ RECORDED = 2
 # Of struct task's `muted`.
 QUIETLY_MUTED, ENTIRELY_MUTED = 1, 2
 CHUNK_SLOTS = 1024
+FLAGS_FIELD = 5
+"""Of /proc/PID/stat, counted from behind the state."""
+PF_KTHREAD = 0x00200000
 ENROLMENTS = 3
 """How often the processes that are there are looked for: until no new one is found."""
 
@@ -257,7 +260,7 @@ class Session:
         if self._control[REFUSED] != refused:
             raise EbpfError(f"include({pid}): another pytest process records it (include it in one worker alone)")
         if self._control[ENROLLED] == before:
-            raise EbpfError(f"include({pid}): it ended, or it is a thread of the kernel (give a running program)")
+            raise EbpfError(f"include({pid}): it ended meanwhile (it must be running when it is included)")
         if not settled:
             self._break(
                 f"process {pid} started others faster than they could be included",
@@ -267,10 +270,16 @@ class Session:
     def _check_included(self, pid: int) -> None:
         try:
             status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+            leader = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             raise EbpfError(f"include({pid}): no such process (it must be running when it is included)") from None
-        if status.rpartition(")")[2].split()[0] in "ZX":
+        state, *fields = status.rpartition(")")[2].split()
+        if state in "ZX":
             raise EbpfError(f"include({pid}): the process has ended (it must be running when it is included)")
+        if int(fields[FLAGS_FIELD]) & PF_KTHREAD:
+            raise EbpfError(f"include({pid}): it is a thread of the kernel (give a running program)")
+        if f"\nTgid:\t{pid}\n" not in leader:
+            raise EbpfError(f"include({pid}): that is a thread of a process (give the pid of the process)")
         if pid == _own_pid:
             raise EbpfError(f"include({pid}): that is pytest itself, which is recorded already")
 

@@ -145,8 +145,10 @@ struct task {
 	u32 handed_at; /* what it waited on when it was given work */
 	u8 certain;    /* set by user space while it knows whose work it is */
 	u8 pad[3];
+	u32 woken_at; /* segment in which it was woken */
+	u32 pad2;
 };
-_Static_assert(sizeof(struct task) == 184, "session.py mirrors this size");
+_Static_assert(sizeof(struct task) == 192, "session.py mirrors this size");
 
 /* Shared with user space, which stores `segment` to open and close a window. One of each session. */
 struct control {

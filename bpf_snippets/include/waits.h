@@ -74,6 +74,12 @@ INLINE u32 kind_of_file(s32 fd)
 	return inode ? READ(inode, i_mode) & S_IFMT : 0;
 }
 
+/* The segment in which it slept last: it may run again much later, and find what was put there in between. */
+INLINE u32 slept_until(struct task *task, struct control *c)
+{
+	return task->woken ? task->woken_at : c->now;
+}
+
 /* At the end of a wait that gave something. */
 INLINE void take_work(struct task *task, struct control *c, u32 wait)
 {
@@ -94,7 +100,7 @@ INLINE void take_work(struct task *task, struct control *c, u32 wait)
 		event->tag = task->woken;
 		task->handed_at = task->wait_at;
 	}
-	event->since = c->now;
+	event->since = slept_until(task, c);
 }
 
 /* At the exit of a call that waits. */
@@ -108,12 +114,12 @@ INLINE void end_wait(struct task *task, struct control *c, s64 ret)
 	bool lock = wait == WAIT_LOCK;
 	if (wait == WAIT_SLEEP) {
 		if (event->tag == task->own_tag)
-			event->since = c->now;
+			event->since = slept_until(task, c);
 	} else if ((lock && ret == -ETIMEDOUT) || (is_ready(wait) && !ret)) {
 		/* Its own clock: back at the place where it waits for work, or in the middle of the work it was given? */
 		bool idle = event->tag == task->own_tag || task->wait_at == task->handed_at;
 		event->tag = task->own_tag;
-		event->since = idle ? c->now : 0;
+		event->since = idle ? slept_until(task, c) : 0;
 	} else if ((lock && ret == -EAGAIN) || (wait == WAIT_HASTY && ret > 0)) {
 		if (event->tag == task->own_tag)
 			event->since = 0;

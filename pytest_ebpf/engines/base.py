@@ -31,7 +31,7 @@ LENT_TO = "PYTEST_EBPF_LENT_TO"
 # Sizes of the maps, as bpf_snippets/include/events.h has them; the rings are as large as one likes.
 SESSIONS = 64
 TASK_SLOTS = 32768
-TASK_BYTES = 184
+TASK_BYTES = 192
 EVENTS_BYTES = 64 << 20
 BLOBS_BYTES = 32 << 20
 
