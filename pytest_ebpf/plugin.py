@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ebpf"]
 
-HARNESS = frozenset(thread.native_id or 0 for thread in threading.enumerate()) - {threading.get_native_id()}
-"""The threads that were there before any test code: those of xdist's workers, of an IDE, of a debugger."""
+_TASKS = Path("/proc/self/task")
+HARNESS = frozenset(int(each.name) for each in _TASKS.glob("*")) - {threading.get_native_id()}
+"""The threads that were there before any test code: those of xdist's workers, of an IDE, of a debugger.
+
+Asked of the kernel, as threading doesn't know those that it did not start.
+"""
 ADDRESS = pytest.StashKey[str]()
 EXIT = pytest.StashKey["Exit"]()
 
@@ -328,8 +333,6 @@ def _watch_exit(config: pytest.Config) -> None:
 
     if Exit.is_free():
         config.stash[EXIT] = Exit(config.stash[SOURCE])
-
-
 
 
 def _phases_of(item: pytest.Item) -> frozenset[str]:

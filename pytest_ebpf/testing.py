@@ -90,6 +90,7 @@ class FakeEngine:
     """
 
     name = "fake"
+    pid = 0
 
     def __init__(self, problem: Exception | None = None) -> None:
         self.problem = problem

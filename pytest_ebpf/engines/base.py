@@ -57,6 +57,10 @@ class Engine(Protocol):
 
     name: str
 
+    @property
+    def pid(self) -> int:
+        """The process that holds the programs, which no recording is to show; 0 if there is none."""
+
     def start(self) -> Started:
         """Attach everything or nothing.
 

@@ -282,7 +282,9 @@ def test_leaked_processes(run: Run, pytester: pytest.Pytester) -> None:
     )
     result = run()
     result.assert_outcomes(passed=5, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaks*", "E *no_leaked_processes*1 process is still alive"])
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_leaks*", "E *no_leaked_processes*1 process is still alive"]
+    )
 
 
 def test_late_events_of_workers(run: Run, pytester: pytest.Pytester) -> None:

@@ -18,7 +18,9 @@ def test_import(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_bad=f"{READ}\ndef test_it(): pass\n", test_good="def test_it(): pass\n")
     result = run("--continue-on-collection-errors")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR collecting test_bad.py*", "*no_syscall=*, import test_bad.py: *1 call matched*"])
+    result.stdout.fnmatch_lines(
+        ["*ERROR collecting test_bad.py*", "*no_syscall=*, import test_bad.py: *1 call matched*"]
+    )
 
 
 def test_collection(run: Run, pytester: pytest.Pytester) -> None:
