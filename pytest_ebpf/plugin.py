@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,9 +15,6 @@ from .errors import EbpfError, InconclusiveRecording
 from .fixtures import SessionSource, ebpf
 from .options import SETTINGS, Settings, add_options, read_settings
 from .stash import LATE, RECORDING, SOURCE
-
-if TYPE_CHECKING:
-    from .exit import Exit
 
 __all__ = ["ebpf"]
 
@@ -28,7 +25,8 @@ HARNESS = frozenset(int(each.name) for each in _TASKS.glob("*")) - {threading.ge
 Asked of the kernel, as threading doesn't know those that it did not start.
 """
 ADDRESS = pytest.StashKey[str]()
-EXIT = pytest.StashKey["Exit"]()
+EXIT = pytest.StashKey[Any]()
+"""What watches the end of the interpreter, if rules of the suite are for it."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -38,7 +38,7 @@ LAYERS = [
     ["checks"],
     ["policy"],
     ["stash"],
-    ["phases"],
+    ["phases", "exit"],
     ["fixtures"],
     ["plugin"],
 ]
