@@ -6,7 +6,8 @@ import os
 import secrets
 import threading
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,16 +18,18 @@ from .fixtures import SessionSource, ebpf
 from .options import SETTINGS, Settings, add_options, read_settings
 from .stash import LATE, RECORDING, SOURCE
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["ebpf"]
 
-HARNESS = frozenset(thread.native_id or 0 for thread in threading.enumerate()) - {threading.get_native_id()}
-"""The threads that were there before any test code: those of xdist's workers, of an IDE, of a debugger."""
+_TASKS = Path("/proc/self/task")
+HARNESS = frozenset(int(each.name) for each in _TASKS.glob("*")) - {threading.get_native_id()}
+"""The threads that were there before any test code: those of xdist's workers, of an IDE, of a debugger.
+
+Asked of the kernel, as threading doesn't know those that it did not start.
+"""
 SHARED = pytest.StashKey[tuple[str, str]]()
 """The engine that is lent to the run, if one is, and the address of the recorder that its workers share."""
-EXIT: pytest.StashKey[Exit] = pytest.StashKey()
+EXIT = pytest.StashKey[Any]()
+"""What watches the end of the interpreter, if rules of the suite are for it."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -91,6 +91,7 @@ class FakeEngine:
 
     name = "fake"
     records_real_calls = False
+    pid = 0
 
     def __init__(self, problem: Exception | None = None) -> None:
         self.problem = problem

@@ -109,7 +109,8 @@ INLINE void end_wait(struct task *task, struct control *c, s64 ret)
 	u32 wait = task->waiting;
 	struct event *event = &task->event;
 	task->waiting = WAIT_NOTHING;
-	if (task->certain || (task->own_tag & SEGMENT_NUMBER) >= c->first)
+	/* One without a tag serves the test runner: it takes no test's work. */
+	if (task->certain || !task->own_tag || (task->own_tag & SEGMENT_NUMBER) >= c->first)
 		return;
 	bool lock = wait == WAIT_LOCK;
 	if (wait == WAIT_SLEEP) {

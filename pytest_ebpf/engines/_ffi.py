@@ -108,17 +108,15 @@ def create_ring(size: int) -> int:
 
 def put_ring(rings: int, index: int, ring: int) -> None:
     """Put a ring into an array of rings. Raises OSError."""
-    _change(BPF_MAP_UPDATE_ELEM, rings, index, ring)
+    key, value = ctypes.c_uint32(index), ctypes.c_uint32(ring)
+    addresses = ctypes.addressof(key), ctypes.addressof(value)
+    _bpf(BPF_MAP_UPDATE_ELEM, struct.pack("<IIQQQ", rings, 0, *addresses, 0))
 
 
 def remove_ring(rings: int, index: int) -> None:
     """Empty a place of an array of rings. Raises OSError."""
-    _change(BPF_MAP_DELETE_ELEM, rings, index, 0)
-
-
-def _change(command: int, rings: int, index: int, ring: int) -> None:
-    key, value = ctypes.c_uint32(index), ctypes.c_uint32(ring)
-    _bpf(command, struct.pack("<IIQQQ", rings, 0, ctypes.addressof(key), ctypes.addressof(value), 0))
+    key = ctypes.c_uint32(index)
+    _bpf(BPF_MAP_DELETE_ELEM, struct.pack("<IIQ", rings, 0, ctypes.addressof(key)))
 
 
 def _bpf(command: int, attribute: bytes) -> int:

@@ -72,6 +72,10 @@ class Engine(Protocol):
     def prepare(self) -> None:
         """Begin what takes time and needs nobody to wait; `start` goes on with it. May be left out."""
 
+    @property
+    def pid(self) -> int:
+        """The process that holds the programs, which no recording is to show; 0 if there is none."""
+
     def start(self) -> Started:
         """Attach everything or nothing.
 

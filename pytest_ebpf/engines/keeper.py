@@ -88,6 +88,11 @@ class KeptEngine:
             probes=tuple(Probe(*each) for each in answer["probes"]),
         )
 
+    @property
+    def pid(self) -> int:
+        """See base.Engine."""
+        return self._keeper[0]
+
     def enrol(self, pid: int, tag: int) -> None:
         """See base.Engine."""
         with self._connection() as channel:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -50,7 +51,7 @@ class TestMany:
         pass
 
     def test_empty(self, ebpf, number):
-        assert not ebpf.events
+        assert {event.name for event in ebpf.events} <= {"futex"}
         assert ebpf.complete, ebpf.gaps
 
     def test_helper(self, ebpf, helper, number):
@@ -79,12 +80,20 @@ def test_verdicts_are_those_of_a_serial_run(run: Run, pytester: pytest.Pytester)
     assert shared == serial
 
 
+def programs_of(keeper: int) -> set[int]:
+    """Ids of the eBPF programs that a process holds."""
+    held = "".join(each.read_text() for each in Path(f"/proc/{keeper}/fdinfo").iterdir())
+    return {int(each) for each in re.findall(r"^prog_id:\t(\d+)$", held, re.MULTILINE)}
+
+
 def test_one_set_of_programs(
-    run: Run, pytester: pytest.Pytester, loaded_programs: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    pytester: pytest.Pytester,
+    loaded_programs: Callable[[], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    until: Callable[[Callable[[], bool]], None],
 ) -> None:
     """Asked of the kernel while four workers are in the middle of a test."""
-    counts: list[int] = []
-    before = set(loaded_programs())
     pytester.makepyfile(
         test_m="""
         import os, socket
@@ -94,9 +103,12 @@ def test_one_set_of_programs(
         def test_it(ebpf, number):
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(os.environ["METER"])
+                connection.send(b"%d" % ebpf._session.engine.pid)
                 assert connection.recv(1) == b"x"
         """
     )
+    keepers: list[bytes] = []
+    counts: list[int] = []
     with socket.socket(socket.AF_UNIX) as meter:
         meter.bind(str(pytester.path / "meter"))
         meter.listen()
@@ -104,7 +116,8 @@ def test_one_set_of_programs(
 
         def count_when_all_are_there() -> None:
             connections = [meter.accept()[0] for _ in range(4)]
-            counts.append(len(set(loaded_programs()) - before))
+            keepers.extend(connection.recv(20) for connection in connections)
+            counts.append(len(programs_of(int(keepers[0])) & {*loaded_programs()}))
             for connection in connections:
                 connection.send(b"x")
                 connection.close()
@@ -113,7 +126,9 @@ def test_one_set_of_programs(
         thread.start()
         run("-n4", plugins=XDIST).assert_outcomes(passed=4)
         thread.join()
+    assert len({*keepers}) == 1
     assert counts == [5]
+    until(lambda: not Path(f"/proc/{int(keepers[0])}").exists())
 
 
 def test_one_summary(run: Run, pytester: pytest.Pytester) -> None:
@@ -141,12 +156,14 @@ def test_it(ebpf, number):
     if children:
         pid = os.posix_spawn("/bin/true", ["true"], {{}})
         os.waitpid(pid, 0)
-    own = [event.name for event in ebpf.events if event.process.is_self]
+    # Whoever wants the interpreter lock while another thread has it makes calls on it.
+    events = [event for event in ebpf.events if event.name != "futex"]
+    own = [event.name for event in events if event.process.is_self]
     expected = ["getppid"] * calls + ["openat", "close"] * files
     assert [name for name in own if name in ("getppid", "openat", "close")] == expected
     if not children:
         assert own == expected
-        assert len(ebpf.events) == len(expected)
+        assert len(events) == len(expected)
     assert len(ebpf.syscalls("exit_group")) == children
     assert ebpf.complete, ebpf.gaps
 """
@@ -158,9 +175,8 @@ def test_many_tests_in_random_order(run: Run, pytester: pytest.Pytester) -> None
     run("-n4", "-q", plugins=XDIST).assert_outcomes(passed=MANY)
 
 
-def test_killed_worker(run: Run, pytester: pytest.Pytester, loaded_programs: Callable[[], list[int]]) -> None:
+def test_killed_worker(run: Run, pytester: pytest.Pytester) -> None:
     """The others, and the one in its place, record as before."""
-    before = set(loaded_programs())
     pytester.makepyfile(
         test_m="""
         import os, signal
@@ -173,13 +189,12 @@ def test_killed_worker(run: Run, pytester: pytest.Pytester, loaded_programs: Cal
             for _ in range(number):
                 os.getppid()
             ebpf.assert_syscall("getppid", count=number)
-            assert len(ebpf.events) == number
+            assert len([event for event in ebpf.events if event.name != "futex"]) == number
             assert ebpf.complete, ebpf.gaps
         """
     )
     result = run("-n2", plugins=XDIST)
     result.assert_outcomes(passed=39, failed=1)
-    assert not set(loaded_programs()) - before
 
 
 def test_two_runs_at_once(run: Run, pytester: pytest.Pytester) -> None:

@@ -222,6 +222,8 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
             "no:anyio",
             "-p",
             "no:xdist",
+            "-p",
+            "no:trio",
             *args,
         ],
         cwd=pytester.path,

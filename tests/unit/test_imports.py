@@ -42,7 +42,7 @@ LAYERS = [
     ["checks"],
     ["policy"],
     ["stash"],
-    ["phases"],
+    ["phases", "exit"],
     ["fixtures"],
     ["plugin"],
 ]
