@@ -211,7 +211,14 @@ def test_two_runs_at_once(run: Run, pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize("options", ["--pid --fork --mount-proc", "--user --map-root-user --pid --fork --mount-proc"])
 def test_in_a_namespace(run: Run, pytester: pytest.Pytester, options: str) -> None:
     """In one of processes it records as outside; in one of users, whose root may load no programs, it says so."""
-    pytester.makepyfile(test_m=RANDOM.replace(str(MANY), "97"))
+    keeper = """
+def test_keeper(ebpf):
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        ebpf.include(child.pid)  # makes the keeper work, which is a child of an init's
+    assert ebpf._session.engine.pid not in {event.process.ns_pid or event.pid for event in ebpf.events}
+    assert len({event.pid for event in ebpf.events}) == 2
+"""
+    pytester.makepyfile(test_m=RANDOM.replace(str(MANY), "96") + keeper)
     command = ["unshare", *options.split(), sys.executable, "-m", "pytest", "-q", "-p", "pytest_ebpf.plugin"]
     result = subprocess.run([*command, "-p", "no:cacheprovider"], capture_output=True, text=True, check=False)
     if "--user" not in options:
