@@ -154,7 +154,13 @@ class Phases:
         What pytest's own fixtures do, as tmp_path, which makes the test's folder, is none of the test's doing.
         """
         if fixturedef.func.__module__ in OWN_FIXTURES:
-            yield
+            teardown = self.session.hidden()
+            fixturedef.addfinalizer(lambda: teardown.__exit__(None, None, None))
+            try:
+                with self.session.hidden():
+                    yield
+            finally:
+                fixturedef.addfinalizer(teardown.__enter__)
             return
         if fixturedef.scope != "function":
             with self._wider_fixture(fixturedef):

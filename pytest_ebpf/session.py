@@ -478,6 +478,20 @@ class Session:
         if self.started is not None:
             self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = QUIETLY_MUTED if muted else 0
 
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """While pytest's own fixtures are at work on this thread: no call of it is recorded."""
+        if self.started is None:
+            yield
+            return
+        place = self._own_slot() * TASK_BYTES + MUTED_OFFSET
+        before = self._tasks[place]
+        self._tasks[place] = ENTIRELY_MUTED
+        try:
+            yield
+        finally:
+            self._tasks[place] = before
+
     def _own_slot(self) -> int:
         """The task slot of this thread. Makes no system call."""
         slot: int | None = getattr(self._local, "slot", None)
