@@ -75,8 +75,9 @@ def run(pytester: pytest.Pytester, fake: FakeEngine, monkeypatch: pytest.MonkeyP
         monkeypatch.delenv(name, raising=False)
 
     def run_pytest(*args: str, no_reraise_ctrlc: bool = False) -> pytest.RunResult:
-        # Every inner run would import Hypothesis anew.
-        args = ("-p", "no:hypothesispytest", "-p", "no:asyncio", *args)
+        # Every inner run would import them anew.
+        others = ("hypothesispytest", "anyio", "asyncio", "repeat", "rerunfailures", "timeout", "trio")
+        args = (*(word for name in others for word in ("-p", f"no:{name}")), *args)
         return pytester.runpytest_inprocess(*args, plugins=[handle(fake)], no_reraise_ctrlc=no_reraise_ctrlc)
 
     return run_pytest
