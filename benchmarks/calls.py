@@ -10,11 +10,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 
-from pytest_ebpf import engines
-from pytest_ebpf.recording import Recording
-from pytest_ebpf.session import Session
+from pytest_ebpf.standalone import begin, running
 
 ROUNDS = 7
 CALLS = 20_000
@@ -51,14 +48,10 @@ def measure(measured: dict[str, Callable[[], object]]) -> dict[str, dict[str, fl
     for _ in range(ROUNDS):
         for name in measured:
             note(name, "bare")
-        session = Session(engines.create("libbpf"))
-        with ExitStack() as stack:
-            session.start()
-            stack.callback(session.stop)
+        with running("libbpf") as session:
             for name in measured:
                 note(name, "attached")
-                session.begin_test("benchmark")
-                recording = Recording(session)
+                recording = begin(session, "benchmark")
                 recording.open()
                 note(name, "recorded")
                 recording.close()
