@@ -138,7 +138,7 @@ def test_placeholders() -> None:
     assert placeholders(value) == {"a", "b"}
 
 
-VALUES = {"tmp": Path("/tmp/a[1]"), "root": "/r", "rootdir": Path("/root"), "later": Later(lambda: Path("/later"))}
+VALUES = {"tmp": Path("/tmp/a[1]"), "root": "/r", "rootdir": Path("/project"), "later": Later(lambda: Path("/later"))}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_placeholders_of_steps() -> None:
 
 def test_folders_are_below_the_root() -> None:
     """A policy means the same from wherever pytest is started."""
-    assert bound("only_writes_under", ["build", "/tmp"], VALUES)[0] == (Path("/root/build"), Path("/tmp"))
+    assert bound("only_writes_under", ["build", "/tmp"], VALUES)[0] == (Path("/project/build"), Path("/tmp"))
     assert bound("no_syscall", ["build"], VALUES)[0] == ("build",)
 
 
