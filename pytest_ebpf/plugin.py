@@ -28,6 +28,8 @@ Asked of the kernel, as threading doesn't know those that it did not start.
 """
 SHARED = pytest.StashKey[tuple[str, str]]()
 """The engine that is lent to the run, if one is, and the address of the recorder that its workers share."""
+BREAKS = (pytest.skip.Exception, pytest.xfail.Exception)
+"""What ends a test early and is no failure: what was done before it is judged all the same."""
 EXIT = pytest.StashKey[Any]()
 """What watches the end of the interpreter, if rules of the suite are for it."""
 
@@ -94,8 +96,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             raise
         # A worker that ends here takes its reason with it; as a failed collection the controller shows it, once.
         session.items.clear()
-        report = pytest.CollectReport("rules of @pytest.mark.ebpf", "failed", str(problem), [])
-        session.config.hook.pytest_collectreport(report=report)
+        _report_collection(session, "rules of @pytest.mark.ebpf", problem)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -175,7 +176,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     skip = None
     try:
         yield
-    except (pytest.skip.Exception, pytest.xfail.Exception) as raised:  # what was done before it is judged all the same
+    except BREAKS as raised:
         skip = raised
     if source.phases is not None and "setup" in source.phases.recordings:
         rules = policy.rules_of(item)
@@ -230,7 +231,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         with phases.call(item, recording):
             result = yield
-    except (pytest.skip.Exception, pytest.xfail.Exception) as raised:  # what was done before it is judged all the same
+    except BREAKS as raised:
         skip = raised
     except Exception:  # the test's own error comes first
         if recording is not None:
@@ -428,7 +429,7 @@ def _judge_end(item: pytest.Item) -> None:
         phases.holds_rules |= bool(rules)
         if "teardown" in recordings:
             _judge_around(item, "teardown")
-        if phases.test.late or any(rule.keyword == "no_leaked_processes" for rule in rules.of("late")):
+        if phases.test.late or rules.mind_leaks:
             rules.judge(late, "late")
 
 
@@ -453,5 +454,5 @@ def _export(item: pytest.Item) -> None:
 def _forget_skip(item: pytest.Item) -> None:
     """Let no skip of a unittest method stand before the violation of a rule."""
     noted: Any = vars(item).get("_excinfo")
-    if noted and isinstance(noted[0].value, (pytest.skip.Exception, pytest.xfail.Exception)):
+    if noted and isinstance(noted[0].value, BREAKS):
         del vars(item)["_excinfo"]

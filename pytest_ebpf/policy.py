@@ -75,6 +75,11 @@ class Rules:
             return tuple(rule for rule in rules if _forbids(rule.keyword))
         return tuple(rule for rule in rules if rule.keyword != _LEAKS and (name == "call" or _forbids(rule.keyword)))
 
+    @property
+    def mind_leaks(self) -> bool:
+        """Whether one asks for processes that the test leaves alive."""
+        return any(rule.keyword == _LEAKS for rule in self.of(_LATE))
+
     def learn(self, item: pytest.Item) -> None:
         """Take the values of the item's fixtures, for the placeholders; they are gone after its teardown."""
         if self:
