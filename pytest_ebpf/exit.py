@@ -11,7 +11,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import _pytest.pathlib
@@ -53,10 +53,7 @@ class Exit:
 
     def _silently(self, function: Callable[..., Any], *args: Any, **named: Any) -> None:
         phases = self._source.phases
-        if phases is None or phases.session.started is None:
-            function(*args, **named)
-            return
-        with phases.session.unobserved(entirely=True):
+        with nullcontext() if phases is None else phases.session.hidden():
             function(*args, **named)
 
     def begin(self) -> None:

@@ -480,17 +480,12 @@ class Session:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """While pytest's own fixtures are at work on this thread: no call of it is recorded."""
+        """While pytest is at work on this thread, with no code of the user's: no call of it is recorded, if any is."""
         if self.started is None:
             yield
             return
-        place = self._own_slot() * TASK_BYTES + MUTED_OFFSET
-        before = self._tasks[place]
-        self._tasks[place] = ENTIRELY_MUTED
-        try:
+        with self.unobserved(entirely=True):
             yield
-        finally:
-            self._tasks[place] = before
 
     def _own_slot(self) -> int:
         """The task slot of this thread. Makes no system call."""
@@ -520,7 +515,7 @@ class Session:
             self._drain()
             numbers = None if names is None else self._numbers(names)
             mine = self._circle(owner)
-            found = [(raw.entry_ns, raw, False) for raw in self._select(owner, part, numbers)]
+            found = [(raw.entry_ns, raw, False) for raw in self._select(owner, mine, part, numbers)]
             finished = {raw.call for _, raw, _ in found}
             found += [
                 (raw.entry_ns, raw, True)
@@ -551,12 +546,13 @@ class Session:
             self._check_kept(part)
             self._drain()
             self._check_alive()
+            mine = self._circle(owner)
             return (
                 *self._broken,
-                *self._ambiguous(owner, part),
+                *self._ambiguous(owner, mine, part),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
-                *self._undecoded(owner, part),
+                *self._undecoded(owner, mine, part),
             )
 
     def living(self, owner: Owner, part: Segments) -> list[Process]:
@@ -574,7 +570,11 @@ class Session:
         cause = self.owner_of(tag)
         if cause is owner:
             return True
-        return (cause in mine or cause.kind is Kind.SESSION) and self.owner_of(segment) is owner
+        return self._counts(cause, mine) and self.owner_of(segment) is owner
+
+    def _counts(self, cause: Owner, mine: set[Owner]) -> bool:
+        """Whether what this owner's tasks do counts: what was there before the tests does for all of them."""
+        return cause in mine or cause.kind is Kind.SESSION
 
     def _check_kept(self, part: Segments) -> None:
         """Raise EbpfError for a recording whose events are held no more."""
@@ -584,12 +584,12 @@ class Session:
                 "(ask in the test itself, or keep what .events gave)"
             )
 
-    def _ambiguous(self, owner: Owner, part: Segments) -> Iterator[Gap]:
+    def _ambiguous(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
         """Calls in the window by tasks of others, of which it can't be told whether they were this test's work."""
         calls: Counter[str] = Counter()
         who: Counter[tuple[int, str]] = Counter()
         foreign = 0
-        for raw in self._of_others(self._circle(owner), part):
+        for raw in self._of_others(mine, part):
             certain = raw.since >= owner.first if raw.pid == self.scope.own_pid else raw.since
             if not certain:
                 calls[self.table.by_number(raw.nr).name] += 1
@@ -609,8 +609,7 @@ class Session:
         """The calls in a window that are somebody else's."""
         for block in self._blocks:
             tags = _column(block, TAG_OFFSET, "I")
-            others = {tag for tag in set(tags) if self.owner_of(tag) not in mine}
-            others = {tag for tag in others if self.owner_of(tag).kind is not Kind.SESSION}
+            others = {tag for tag in set(tags) if not self._counts(self.owner_of(tag), mine)}
             if not others:
                 continue
             kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
@@ -622,7 +621,7 @@ class Session:
         """Hand each test whose function is over what its tasks did since, outside its windows."""
         decode = self._decoder()
         while self._unsearched:
-            block = self._unsearched.pop()
+            block = self._unsearched.pop(0)
             tags = _column(block, TAG_OFFSET, "I")
             over = {tag: over_ns for tag in set(tags) if (over_ns := self.owner_of(tag).over_ns(tag)) is not None}
             if not over:
@@ -638,7 +637,7 @@ class Session:
                 owner.late_calls += 1
                 if len(owner.late) < LATE_KEPT:
                     owner.late.append(decode(raw))
-                if owner not in self.late:
+                if owner.late_calls == 1:
                     self.late.append(owner)
 
     @property
@@ -677,7 +676,9 @@ class Session:
     def _wanted(self, raw: RawCall, numbers: frozenset[int] | None) -> bool:
         return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value)
 
-    def _select(self, owner: Owner, part: Segments, numbers: frozenset[int] | None) -> Iterator[RawCall]:
+    def _select(
+        self, owner: Owner, mine: set[Owner], part: Segments, numbers: frozenset[int] | None
+    ) -> Iterator[RawCall]:
         for block in self._blocks:
             rows = [
                 index
@@ -687,11 +688,11 @@ class Session:
                 if (kind == CALL_KIND and (numbers is None or number in numbers))
                 or (kind == RING_KIND and (numbers is None or number + RING in numbers))
             ]
-            for raw in self._rows(block, rows, owner, part):
+            for raw in self._rows(block, rows, owner, mine, part):
                 if self._wanted(raw, numbers):
                     yield raw
 
-    def _marked(self, owner: Owner, part: Segments) -> Iterator[RawCall]:
+    def _marked(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
         """The calls with a flag or an unread argument, and all ring operations."""
         for block in self._blocks:
             columns = zip(
@@ -706,10 +707,9 @@ class Session:
                 for index, (kind, flags, unread, lost) in enumerate(columns)
                 if kind == RING_KIND or (kind == CALL_KIND and (flags or unread or lost))
             ]
-            yield from self._rows(block, rows, owner, part)
+            yield from self._rows(block, rows, owner, mine, part)
 
-    def _rows(self, block: bytes, rows: list[int], owner: Owner, part: Segments) -> Iterator[RawCall]:
-        mine = self._circle(owner)
+    def _rows(self, block: bytes, rows: list[int], owner: Owner, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
         tags, segments = _column(block, TAG_OFFSET, "I"), _column(block, SEGMENT_OFFSET, "I")
         counted = {
             (tag, segment)
@@ -820,13 +820,13 @@ class Session:
                 count=notes,
             )
 
-    def _undecoded(self, owner: Owner, part: Segments) -> Iterator[Gap]:
+    def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
         decode = self._decoder()
         unread: Counter[tuple[str, str]] = Counter()
         foreign: Counter[tuple[int, int]] = Counter()
         opaque: Counter[str] = Counter()
         unread_aio = 0
-        for raw in self._marked(owner, part):
+        for raw in self._marked(owner, mine, part):
             if raw.flags & EventFlag.FOREIGN.value:
                 foreign[raw.pid, raw.nr] += 1
                 continue
