@@ -153,60 +153,57 @@ class Phases:
 
         What pytest's own fixtures do, as tmp_path, which makes the test's folder, is none of the test's doing.
         """
+        __tracebackhide__ = True
         if fixturedef.func.__module__ in OWN_FIXTURES:
-            teardown = self.session.hidden()
-            fixturedef.addfinalizer(lambda: teardown.__exit__(None, None, None))
-            try:
-                with self.session.hidden():
-                    yield
-            finally:
-                fixturedef.addfinalizer(teardown.__enter__)
-            return
-        if fixturedef.scope != "function":
-            with self._wider_fixture(fixturedef):
-                yield
-            return
-        if not self._wanted & {"setup", "teardown"}:
+            setup, teardown = self.session.hidden(), self.session.hidden()
+        elif fixturedef.scope != "function":
+            owner = self._begin_wider(fixturedef)
+            setup, teardown = self.outside(owner, f"{owner.name} (setup)"), self._end_wider(fixturedef, owner)
+        elif self._wanted & {"setup", "teardown"}:
+            setup, teardown = self._unmuted(), self._unmuted()
+        else:
             yield
             return
 
-        def mute() -> None:
-            self.session.muted = "teardown" in self.recordings
+        def end() -> None:
+            __tracebackhide__ = True
+            teardown.__exit__(None, None, None)
 
-        def unmute() -> None:
-            self.session.muted = False
+        # Finalizers run last first: that of the fixture's own function is added between these two.
+        fixturedef.addfinalizer(end)
+        try:
+            with setup:
+                yield
+        finally:
+            fixturedef.addfinalizer(teardown.__enter__)
 
-        fixturedef.addfinalizer(mute)
-        muted = self.session.muted
-        unmute()
+    @contextmanager
+    def _unmuted(self) -> Iterator[None]:
+        """While a function of the user's is at work in the middle of pytest's setup or teardown."""
+        before = self.session.muted
+        self.session.muted = False
         try:
             yield
         finally:
-            self.session.muted = muted
-            fixturedef.addfinalizer(unmute)
+            self.session.muted = before
 
-    @contextmanager
-    def _wider_fixture(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
-        label = f"{fixturedef.scope} fixture {fixturedef.argname}"
-        owner = Owner(Kind.FIXTURE, label)
+    def _begin_wider(self, fixturedef: pytest.FixtureDef[Any]) -> Owner:
+        owner = Owner(Kind.FIXTURE, f"{fixturedef.scope} fixture {fixturedef.argname}")
         self._fixtures[id(fixturedef)] = owner
         self._inner[owner] = set()
         if self.session.current in self._inner:
             self._inner[self.session.current].add(owner)
-        teardown = self.outside(owner, f"{label} (teardown)")
+        return owner
 
-        def end_teardown() -> None:
-            __tracebackhide__ = True
-            self._fixtures.pop(id(fixturedef), None)
-            self._inner.pop(owner, None)
-            teardown.__exit__(None, None, None)
-
-        fixturedef.addfinalizer(end_teardown)
+    @contextmanager
+    def _end_wider(self, fixturedef: pytest.FixtureDef[Any], owner: Owner) -> Iterator[None]:
+        __tracebackhide__ = True
         try:
-            with self.outside(owner, f"{label} (setup)"):
+            with self.outside(owner, f"{owner.name} (teardown)"):
                 yield
         finally:
-            fixturedef.addfinalizer(teardown.__enter__)
+            self._fixtures.pop(id(fixturedef), None)
+            self._inner.pop(owner, None)
 
     def importing(self, nodeid: str) -> AbstractContextManager[None]:
         """The import of a module of tests. An owner of its own: it happens within the collection and is no part."""
