@@ -68,7 +68,7 @@ struct io_kiocb {
 } PRESERVE;
 
 /* Records a string that the kernel has copied already; its first byte, or 0. */
-INLINE u8 take_name(struct event *event, u32 arg, struct filename *filename)
+INLINE u8 take_name(struct event *event, u64 arg, struct filename *filename)
 {
 	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_PATH, arg);
 	if (!blob || !filename)
@@ -85,7 +85,7 @@ INLINE u8 take_name(struct event *event, u32 arg, struct filename *filename)
 }
 
 /* Records a path, and where it starts from: the directory is the argument before it. */
-INLINE void take_path_at(struct event *event, u32 arg, s32 dirfd, struct filename *filename)
+INLINE void take_path_at(struct event *event, u64 arg, s32 dirfd, struct filename *filename)
 {
 	event->args[arg - 1] = dirfd;
 	if (take_name(event, arg, filename) == '/')
@@ -98,7 +98,7 @@ INLINE void take_path_at(struct event *event, u32 arg, s32 dirfd, struct filenam
 INLINE void take_socket_address(struct event *event, struct io_connect *connect)
 {
 	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_ADDRESS, 1);
-	u32 size = READ(connect, addr_len);
+	u64 size = READ(connect, addr_len);
 	BARRIER(size);
 	if (!blob || size > ADDRESS_BYTES || bpf_probe_read_user(blob->data, size, READ(connect, addr))) {
 		event->unread |= 2;

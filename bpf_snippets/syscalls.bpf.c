@@ -11,7 +11,7 @@
 #define MMSGHDR_BYTES 64
 
 /* Reads a path; what can't be read now stays marked and is tried again at exit. Its first byte, or 0. */
-INLINE u8 take_path(struct task *task, u32 arg, u8 flags)
+INLINE u8 take_path(struct task *task, u64 arg, u8 flags)
 {
 	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, BLOB_PATH, arg);
 	if (!blob)
@@ -31,7 +31,7 @@ INLINE u8 take_path(struct task *task, u32 arg, u8 flags)
 }
 
 /* Copies what an argument points to. */
-INLINE void take_bytes(struct task *task, u32 arg, u8 kind, void *address, u32 size)
+INLINE void take_bytes(struct task *task, u64 arg, u8 kind, void *address, u64 size)
 {
 	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, kind, arg);
 	if (!blob || !address || !size)
@@ -50,7 +50,7 @@ INLINE void take_bytes(struct task *task, u32 arg, u8 kind, void *address, u32 s
 		task->event.lost |= bit;
 }
 
-INLINE void take_message(struct task *task, u32 arg, u64 address)
+INLINE void take_message(struct task *task, u64 arg, u64 address)
 {
 	struct user_msghdr message;
 	if (bpf_probe_read_user(&message, sizeof(message), (void *)address)) {
@@ -58,13 +58,13 @@ INLINE void take_message(struct task *task, u32 arg, u64 address)
 		return;
 	}
 	task->event.unread &= ~(1 << arg);
-	take_bytes(task, arg, BLOB_ADDRESS, message.name, message.namelen);
+	take_bytes(task, arg, BLOB_ADDRESS, message.name, (u32)message.namelen);
 }
 
 struct messages {
 	struct task *task;
 	u64 address;
-	u32 arg;
+	u64 arg;
 };
 
 static long take_each_message(u64 index, struct messages *at)
@@ -73,14 +73,14 @@ static long take_each_message(u64 index, struct messages *at)
 	return at->task->event.unread >> (at->arg & 3) & 1;
 }
 
-INLINE void take_messages(struct task *task, u32 arg, u32 count)
+INLINE void take_messages(struct task *task, u64 arg, u32 count)
 {
 	struct messages at = {.task = task, .address = task->event.args[arg], .arg = arg};
 	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, take_each_message, &at, 0);
 }
 
 /* Records what a descriptor stands for. */
-INLINE void take_fd(struct task *task, u32 arg, bool first)
+INLINE void take_fd(struct task *task, u64 arg, bool first)
 {
 	struct file *file = file_of(task->event.args[arg]);
 	if (!file) {
@@ -99,7 +99,7 @@ INLINE void take_fd(struct task *task, u32 arg, bool first)
 }
 
 /* Looks at one argument; `again` is the second look, at exit, when the kernel itself has touched the page. */
-GLOBAL int take(struct task *task, u32 capture, u32 arg, bool again)
+GLOBAL int take(struct task *task, u32 capture, u64 arg, bool again)
 {
 	if (!task || arg >= CALL_ARGS)
 		return 0;
@@ -125,7 +125,7 @@ GLOBAL int take(struct task *task, u32 capture, u32 arg, bool again)
 		if (first == '/' || !first)
 			take_root(&task->event, arg);
 	} else if (capture == CAPTURE_ADDRESS && arg < CALL_ARGS - 1) {
-		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], args[arg + 1]);
+		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], (u32)args[arg + 1]);
 	} else if (capture == CAPTURE_STRUCT && arg < CALL_ARGS - 1) {
 		take_bytes(task, arg, BLOB_STRUCT, (void *)args[arg], args[arg + 1]);
 	} else if (capture == CAPTURE_MESSAGE) {
@@ -142,7 +142,7 @@ GLOBAL int take(struct task *task, u32 capture, u32 arg, bool again)
 }
 
 /* What the kernel wrote, at the exit of a call that succeeded. */
-GLOBAL int take_written(struct task *task, u32 capture, u32 arg)
+GLOBAL int take_written(struct task *task, u32 capture, u64 arg)
 {
 	if (!task || arg >= CALL_ARGS)
 		return 0;
@@ -211,7 +211,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	}
 	begin(task, (void *)ctx->args[0], nr, segment, 0);
 	if (spec->flags & SPEC_CAPTURES && !(task->event.flags & EVENT_FOREIGN))
-		for (u32 arg = 0; arg < CALL_ARGS; arg++)
+		for (u64 arg = 0; arg < CALL_ARGS; arg++)
 			if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT)
 				take(task, spec->capture[arg], arg, false);
 	task->state = TASK_RECORDED;
@@ -229,12 +229,12 @@ INLINE void finish(struct task *task, u64 ret)
 		bool refused = event->flags & EVENT_NO_ENTRY;
 		/* Where the kernel could not read it either, there is nothing to read. */
 		if (spec->flags & SPEC_CAPTURES && (refused || (event->unread && event->ret != -EFAULT)))
-			for (u32 arg = 0; arg < CALL_ARGS; arg++)
+			for (u64 arg = 0; arg < CALL_ARGS; arg++)
 				if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT &&
 					(refused || event->unread >> arg & 1))
 					take(task, spec->capture[arg], arg, !refused);
 		if (spec->flags & SPEC_CAPTURES_AT_EXIT && event->ret >= 0)
-			for (u32 arg = 0; arg < CALL_ARGS; arg++)
+			for (u64 arg = 0; arg < CALL_ARGS; arg++)
 				if (spec->capture[arg] >= CAPTURE_AT_EXIT)
 					take_written(task, spec->capture[arg], arg);
 		if (spec->flags & SPEC_RETURNS_FD && event->ret >= 0)

@@ -39,7 +39,7 @@ static long argv_step(u64 index, struct argv_walk *at)
 		}
 		at->next += 8;
 	}
-	u32 used = at->used;
+	u64 used = at->used;
 	BARRIER(used);
 	if (used > FULL_BYTES)
 		return 1;
@@ -79,7 +79,7 @@ static long range_step(u64 index, struct argv_walk *at)
 }
 
 /* Sends the strings that an array of pointers names. False if they could not all be read. */
-INLINE bool take_argv(struct event *event, u32 arg, u64 array)
+INLINE bool take_argv(struct event *event, u64 arg, u64 array)
 {
 	struct argv_walk at = {.event = event, .next = array};
 	at.blob = scratch_blob(event->call, event->kind, BLOB_ARGV, arg);

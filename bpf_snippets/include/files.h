@@ -123,7 +123,7 @@ INLINE long step_up(struct walk *at, struct blob *names)
 	at->dentry = parent;
 	if (!names)
 		return 0;
-	u32 used = at->used;
+	u64 used = at->used;
 	BARRIER(used);
 	if (used > WALK_BYTES)
 		return 1;

@@ -51,6 +51,34 @@ enum {
 	BPF_RB_NO_WAKEUP = 1,
 };
 
+#if defined(BCC)
+/* What engines/linker.py puts in: a map by its file descriptor, a callback by its place in the program. */
+u64 pseudo(u64 kind, u64 index) asm("llvm.bpf.pseudo");
+#define MAP_AT(index) ((void *)pseudo(1, index))
+#define CALLBACK(index) ((void *)pseudo(4, index))
+#define FUNCTION(name) __attribute__((section(".bpf.fn." #name), used))
+/* Functions that are never run: what they would store is read from their code. */
+#define DESCRIBE(name, map_type, key_size, value_size, entries, flags)                                                 \
+	FUNCTION(map_##name) int map_##name(u64 *out)                                                                  \
+	{                                                                                                              \
+		out[0] = map_type;                                                                                     \
+		out[1] = key_size;                                                                                     \
+		out[2] = value_size;                                                                                   \
+		out[3] = entries;                                                                                      \
+		out[4] = flags;                                                                                        \
+		return 0;                                                                                              \
+	}                                                                                                              \
+	_Static_assert(1, "takes the semicolon")
+#define SIZE_OF(name)                                                                                                  \
+	FUNCTION(size_##name) int size_##name(u64 *out)                                                                \
+	{                                                                                                              \
+		out[0] = sizeof(struct name);                                                                          \
+		return 0;                                                                                              \
+	}
+#define MAP_KEYED(name, map_type, key_type, value_type, entries, flags)                                                \
+	DESCRIBE(name, map_type, sizeof(key_type), sizeof(value_type), entries, flags)
+#define MAP_RING(name, bytes) DESCRIBE(name, BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0)
+#else
 #define MAP_KEYED(name, map_type, key_type, value_type, entries, flags)                                                \
 	struct {                                                                                                       \
 		int (*type)[map_type];                                                                                 \
@@ -59,13 +87,14 @@ enum {
 		key_type *key;                                                                                         \
 		value_type *value;                                                                                     \
 	} name SEC(".maps")
-#define MAP_ARRAY(name, value_type, entries, flags) MAP_KEYED(name, BPF_MAP_TYPE_ARRAY, u32, value_type, entries, flags)
-#define MAP_PERCPU(name, value_type) MAP_KEYED(name, BPF_MAP_TYPE_PERCPU_ARRAY, u32, value_type, 1, 0)
 #define MAP_RING(name, bytes)                                                                                          \
 	struct {                                                                                                       \
 		int (*type)[BPF_MAP_TYPE_RINGBUF];                                                                     \
 		int (*max_entries)[bytes];                                                                             \
 	} name SEC(".maps")
+#endif
+#define MAP_ARRAY(name, value_type, entries, flags) MAP_KEYED(name, BPF_MAP_TYPE_ARRAY, u32, value_type, entries, flags)
+#define MAP_PERCPU(name, value_type) MAP_KEYED(name, BPF_MAP_TYPE_PERCPU_ARRAY, u32, value_type, 1, 0)
 
 /* Reads one field through a kernel pointer; a bad pointer reads as zero.
  * PRESERVE on the struct makes the offset the running kernel's. */
@@ -77,8 +106,14 @@ enum {
 	})
 /* Address of a field, which READ or the string reads can follow. */
 #define FIELD(pointer, field) (&(pointer)->field)
-/* Byte offset of a field in the running kernel. */
+/* Byte offset and size of a field in the running kernel. */
+#if defined(BCC) /* the structs have this kernel's layout already: see engines/source.py */
+#define OFFSET(type, field) __builtin_offsetof(type, field)
+#define SIZE(type, field) sizeof(((type *)0)->field)
+#else
 #define OFFSET(type, field) __builtin_preserve_field_info(((type *)0)->field, 0)
+#define SIZE(type, field) __builtin_preserve_field_info(((type *)0)->field, 1)
+#endif
 
 struct bpf_raw_tracepoint_args {
 	u64 args[0];

@@ -46,7 +46,7 @@ INLINE u32 ns_id(struct task_struct *task)
 {
 	struct pid *pid = READ(task, thread_pid);
 	u32 level = READ(pid, level);
-	u32 size = __builtin_preserve_field_info(((struct pid *)0)->numbers[0], 1);
+	u32 size = SIZE(struct pid, numbers[0]);
 	/* The size of one struct upid follows from this kernel's BTF. */
 	int nr = 0;
 	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)FIELD(pid, numbers) + level * size);
