@@ -8,7 +8,7 @@ from typing import Protocol
 
 __all__ = ["ENGINES", "Engine", "Probe", "Started"]
 
-ENGINES = ("libbpf",)
+ENGINES = ("libbpf", "bcc")
 """Names that ``--ebpf-engine`` takes besides "auto"."""
 
 

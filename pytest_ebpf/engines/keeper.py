@@ -133,6 +133,10 @@ def _engine(name: str) -> Any:
         from pytest_ebpf.engines.libbpf import LibbpfEngine
 
         return LibbpfEngine()
+    if name == "bcc":
+        from pytest_ebpf.engines.bcc import BccEngine
+
+        return BccEngine()
     raise ValueError(name)
 
 

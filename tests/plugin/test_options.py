@@ -125,7 +125,9 @@ def unavailable(
         pretend(machine="riscv64")
         return "there are no programs for riscv64", "supported: x86_64, aarch64", []
     if kind == "bcc":
-        return "this version has no bcc engine", "use --ebpf-engine=libbpf", ["--ebpf-engine=bcc"]
+        monkeypatch.setattr(features, "bcc_package", lambda: None)
+        cause = "the Python package of BCC is not in any of the distribution's folders"
+        return cause, "on Debian and Ubuntu: apt-get install python3-bpfcc", ["--ebpf-engine=bcc"]
     cause, hint = "libbpf.so.1 can't be loaded: no such file", "install libbpf 1.0 or newer"
     fake.problem = EngineUnavailable("start engine libbpf", cause, hint)
     return cause, hint, []
