@@ -17,7 +17,7 @@ INLINE u8 take_path(struct task *task, u64 arg, u8 flags)
 	if (!blob)
 		return 0;
 	u8 bit = 1 << arg;
-	long n = bpf_probe_read_user_str(blob->data, PATH_BYTES + 1, (void *)task->event.args[arg]);
+	long n = bpf_probe_read_user_str(blob->data, PATH_BYTES + 1, (void *)ARG(task->event.args, arg));
 	if (n <= 0) {
 		task->event.unread |= bit;
 		return 0;
@@ -62,30 +62,38 @@ INLINE void take_message(struct task *task, u64 arg, u64 address)
 }
 
 struct messages {
-	struct task *task;
 	u64 address;
 	u64 arg;
 };
+STATE_MAP(messages);
 
 static long take_each_message(u64 index, struct messages *at)
 {
-	take_message(at->task, at->arg & 3, at->address + index * MMSGHDR_BYTES);
-	return at->task->event.unread >> (at->arg & 3) & 1;
+	struct task *task = current_task();
+	if (!task)
+		return 1;
+	take_message(task, at->arg & 3, at->address + index * MMSGHDR_BYTES);
+	return task->event.unread >> (at->arg & 3) & 1;
 }
+STEP(take_each_message, messages);
 
 INLINE void take_messages(struct task *task, u64 arg, u32 count)
 {
-	struct messages at = {.task = task, .address = task->event.args[arg], .arg = arg};
-	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, take_each_message, &at, 0);
+	struct messages *at = LOOP_STATE(messages);
+	if (!at)
+		return;
+	at->address = ARG(task->event.args, arg);
+	at->arg = arg;
+	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, take_each_message, at, 0);
 }
 
 /* Records what a descriptor stands for. */
 INLINE void take_fd(struct task *task, u64 arg, bool first)
 {
-	struct file *file = file_of(task->event.args[arg]);
+	struct file *file = file_of(ARG(task->event.args, arg));
 	if (!file) {
 		/* The call fails with EBADF; or another thread opens the descriptor before the kernel looks. */
-		if (first && (s32)task->event.args[arg] >= 0)
+		if (first && (s32)ARG(task->event.args, arg) >= 0)
 			task->event.unread |= 1 << arg;
 		return;
 	}
@@ -99,8 +107,9 @@ INLINE void take_fd(struct task *task, u64 arg, bool first)
 }
 
 /* Looks at one argument; `again` is the second look, at exit, when the kernel itself has touched the page. */
-GLOBAL int take(struct task *task, u32 capture, u64 arg, bool again)
+GLOBAL int take(task_ref ref, u32 capture, u64 arg, bool again)
 {
+	struct task *task = TASK_OF(ref);
 	if (!task || arg >= CALL_ARGS)
 		return 0;
 	u64 *args = task->event.args;
@@ -109,9 +118,9 @@ GLOBAL int take(struct task *task, u32 capture, u64 arg, bool again)
 			take_fd(task, arg, capture == CAPTURE_FD);
 		return 0;
 	}
-	if (!args[arg]) {
+	if (!ARG(args, arg)) {
 		if (capture == CAPTURE_PATH_AT && arg && !again)
-			take_base(&task->event, arg, args[arg - 1]); /* NULL means the descriptor itself */
+			take_base(&task->event, arg, ARG(args, arg - 1)); /* NULL means the descriptor itself */
 		return 0;
 	}
 	if (capture == CAPTURE_STRING) {
@@ -121,44 +130,46 @@ GLOBAL int take(struct task *task, u32 capture, u64 arg, bool again)
 		if (again)
 			return 0;
 		if (first != '/')
-			take_base(&task->event, arg, capture == CAPTURE_PATH_AT && arg ? (s32)args[arg - 1] : AT_FDCWD);
+			take_base(&task->event, arg,
+				capture == CAPTURE_PATH_AT && arg ? (s32)ARG(args, arg - 1) : AT_FDCWD);
 		if (first == '/' || !first)
 			take_root(&task->event, arg);
 	} else if (capture == CAPTURE_ADDRESS && arg < CALL_ARGS - 1) {
-		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], (u32)args[arg + 1]);
+		take_bytes(task, arg, BLOB_ADDRESS, (void *)ARG(args, arg), (u32)ARG(args, arg + 1));
 	} else if (capture == CAPTURE_STRUCT && arg < CALL_ARGS - 1) {
-		take_bytes(task, arg, BLOB_STRUCT, (void *)args[arg], args[arg + 1]);
+		take_bytes(task, arg, BLOB_STRUCT, (void *)ARG(args, arg), ARG(args, arg + 1));
 	} else if (capture == CAPTURE_MESSAGE) {
-		take_message(task, arg, args[arg]);
+		take_message(task, arg, ARG(args, arg));
 	} else if (capture == CAPTURE_ARGV) {
 		/* What is not readable now is sent again, whole, at exit. */
 		task->event.unread &= ~(1 << arg);
-		if (!take_argv(&task->event, arg, args[arg]))
+		if (!take_argv(&task->event, arg, ARG(args, arg)))
 			task->event.unread |= 1 << arg;
 	} else if (capture == CAPTURE_MESSAGES && arg < CALL_ARGS - 1) {
-		take_messages(task, arg, args[arg + 1]);
+		take_messages(task, arg, ARG(args, arg + 1));
 	}
 	return 0;
 }
 
 /* What the kernel wrote, at the exit of a call that succeeded. */
-GLOBAL int take_written(struct task *task, u32 capture, u64 arg)
+GLOBAL int take_written(task_ref ref, u32 capture, u64 arg)
 {
+	struct task *task = TASK_OF(ref);
 	if (!task || arg >= CALL_ARGS)
 		return 0;
 	u64 *args = task->event.args;
 	u32 size = 0;
-	if (!args[arg])
+	if (!ARG(args, arg))
 		return 0;
 	if (capture == CAPTURE_FDS_OUT) {
-		take_bytes(task, arg, BLOB_STRUCT, (void *)args[arg], 8);
+		take_bytes(task, arg, BLOB_STRUCT, (void *)ARG(args, arg), 8);
 	} else if (capture == CAPTURE_MESSAGES_OUT) {
 		take_messages(task, arg, task->event.ret);
 	} else if (capture == CAPTURE_MESSAGE_OUT) {
-		take_message(task, arg, args[arg]);
+		take_message(task, arg, ARG(args, arg));
 	} else if (capture == CAPTURE_ADDRESS_OUT && arg < CALL_ARGS - 1) {
-		bpf_probe_read_user(&size, sizeof(size), (void *)args[arg + 1]);
-		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], size);
+		bpf_probe_read_user(&size, sizeof(size), (void *)ARG(args, arg + 1));
+		take_bytes(task, arg, BLOB_ADDRESS, (void *)ARG(args, arg), size);
 	}
 	return 0;
 }
@@ -213,7 +224,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	if (spec->flags & SPEC_CAPTURES && !(task->event.flags & EVENT_FOREIGN))
 		for (u64 arg = 0; arg < CALL_ARGS; arg++)
 			if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT)
-				take(task, spec->capture[arg], arg, false);
+				take(TASK_REF(task), spec->capture[arg], arg, false);
 	task->state = TASK_RECORDED;
 	return 0;
 }
@@ -232,17 +243,17 @@ INLINE void finish(struct task *task, u64 ret)
 			for (u64 arg = 0; arg < CALL_ARGS; arg++)
 				if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT &&
 					(refused || event->unread >> arg & 1))
-					take(task, spec->capture[arg], arg, !refused);
+					take(TASK_REF(task), spec->capture[arg], arg, !refused);
 		if (spec->flags & SPEC_CAPTURES_AT_EXIT && event->ret >= 0)
 			for (u64 arg = 0; arg < CALL_ARGS; arg++)
 				if (spec->capture[arg] >= CAPTURE_AT_EXIT)
-					take_written(task, spec->capture[arg], arg);
+					take_written(TASK_REF(task), spec->capture[arg], arg);
 		if (spec->flags & SPEC_RETURNS_FD && event->ret >= 0)
 			take_returned_file(task, event->ret, spec->flags & SPEC_FILE_IS_RESULT);
 		if (spec->payload == PAYLOAD_IOCBS)
 			take_iocbs(task);
 		else if (spec->payload)
-			take_dns(event, spec->payload);
+			take_dns(TASK_REF(task), spec->payload);
 	}
 	emit_call(task);
 }

@@ -14,8 +14,8 @@ from .errors import EngineUnavailable
 __all__ = ["BCC_HINT", "Choice", "bcc_package", "choose"]
 
 BTF = Path("/sys/kernel/btf/vmlinux")
-MINIMUM_KERNEL = (5, 17)
-"""bpf_loop, by which the programs walk paths of any depth."""
+MINIMUM_KERNEL = (5, 10)
+"""The oldest that is tested; ring buffers and task iterators are there since 5.8."""
 MACHINES = ("x86_64", "aarch64")
 BCC_PLACES = ("lib/python3/dist-packages", "lib/python3*/site-packages", "lib64/python3*/site-packages")
 """Where distributions put BCC's Python part, below /usr. Never where pip installs: its "bcc" is another thing."""

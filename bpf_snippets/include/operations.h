@@ -36,5 +36,5 @@ INLINE void emit_operation(struct event *event)
 {
 	struct control *c = control();
 	if (bpf_ringbuf_output(&events, event, sizeof(*event), BPF_RB_NO_WAKEUP) && c)
-		__sync_fetch_and_add(&c->lost_ring_operations, 1);
+		ADD(&c->lost_ring_operations, 1);
 }

@@ -63,6 +63,26 @@ INLINE struct task *followed(u32 tid)
 	return task_at(slot_of(tid));
 }
 
+INLINE struct task *current_task(void)
+{
+	return followed(bpf_get_current_pid_tgid());
+}
+
+/* The current task, as a GLOBAL function is given it: no pointers before Linux 5.12. */
+#if defined(OLD_KERNEL)
+typedef u64 task_ref;
+#define TASK_REF(task) 0
+#define TASK_OF(ref)                                                                                                   \
+	({                                                                                                             \
+		BARRIER(ref); /* the verifier wants a parameter to be given, needed or not */                          \
+		current_task();                                                                                        \
+	})
+#else
+typedef struct task *task_ref;
+#define TASK_REF(task) (task)
+#define TASK_OF(ref) (ref)
+#endif
+
 INLINE u32 call_row(u32 nr)
 {
 	return nr < CALL_NUMBERS ? nr : CALL_NUMBERS - 1;
@@ -95,7 +115,7 @@ INLINE struct task *follow(u32 tid, u32 *slot)
 	struct task *task = task_at(*slot);
 	if (!c || !task) {
 		if (c)
-			__sync_fetch_and_add(&c->lost_tasks, 1);
+			ADD(&c->lost_tasks, 1);
 		return 0;
 	}
 	if (!task->event.call)
@@ -127,8 +147,8 @@ INLINE void emit_call(struct task *task)
 	u32 zero = 0;
 	struct lost_table *losts = bpf_map_lookup_elem(&losses, &zero);
 	if (losts)
-		__sync_fetch_and_add(&losts->count[task->event.segment & (SEGMENT_ROWS - 1)]
-						  [call_row(task->event.nr) & (CALL_NUMBERS - 1)],
+		ADD(&losts->count[task->event.segment & (SEGMENT_ROWS - 1)]
+				 [call_row(task->event.nr) & (CALL_NUMBERS - 1)],
 			1);
 }
 
@@ -139,5 +159,5 @@ INLINE void emit_note(struct event *event)
 		return;
 	struct control *c = control();
 	if (c)
-		__sync_fetch_and_add(&c->lost_notes, 1);
+		ADD(&c->lost_notes, 1);
 }

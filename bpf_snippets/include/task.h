@@ -57,10 +57,11 @@ INLINE u32 ns_id(struct task_struct *task)
 INLINE struct file *file_of(s32 fd)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
-	struct fdtable *fdt = current->files->fdt;
+	struct files_struct *files = TRUSTED(current, files);
+	struct fdtable *fdt = TRUSTED(files, fdt);
 	struct file *file = 0;
-	if (fd < 0 || (u32)fd >= fdt->max_fds)
+	if (fd < 0 || (u32)fd >= TRUSTED(fdt, max_fds))
 		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), (void *)fdt->fd + fd * sizeof(file));
+	bpf_probe_read_kernel(&file, sizeof(file), (void *)TRUSTED(fdt, fd) + fd * sizeof(file));
 	return file;
 }

@@ -35,6 +35,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_object__next_program": (c_void_p, [c_void_p, c_void_p]),
     "bpf_object__open_mem": (c_void_p, [c_char_p, c_size_t, c_void_p]),
     "bpf_program__attach": (c_void_p, [c_void_p]),
+    "bpf_program__attach_raw_tracepoint": (c_void_p, [c_void_p, c_char_p]),
     "bpf_program__name": (c_char_p, [c_void_p]),
     "bpf_program__section_name": (c_char_p, [c_void_p]),
     "libbpf_set_print": (c_void_p, [PRINT_CALLBACK]),
@@ -53,9 +54,9 @@ def libbpf() -> ctypes.CDLL:
     return library
 
 
-def format_message(template: bytes, arguments: int) -> str:
+def format_message(template: bytes, arguments: int, size: int = MESSAGE_BYTES) -> str:
     """Text of a printf-style template with its ``va_list``, which both our ABIs pass as a pointer."""
-    buffer = ctypes.create_string_buffer(MESSAGE_BYTES)
+    buffer = ctypes.create_string_buffer(size)
     _libc.vsnprintf(buffer, len(buffer), template, arguments)
     return buffer.value.decode(errors="replace")
 

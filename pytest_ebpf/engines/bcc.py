@@ -24,10 +24,10 @@ from . import compiler, kernel, linker
 from .base import Probe, Started
 from .btf import Layout, Types
 from .source import Source, kernel_structs, read, translate
+from .variant import of_kernel
 
 __all__ = ["BccEngine"]
 
-SNIPPETS = ("syscalls", "process", "io_uring")
 BTF = Path("/sys/kernel/btf/vmlinux")
 ITERATOR = "iter/"
 RAW_TRACEPOINT = "raw_tp/"
@@ -44,6 +44,7 @@ class BccEngine:
     def __init__(self, snippets: Path | None = None, cache: Path | None = None) -> None:
         self._snippets = snippets or _snippets()
         self._cache = cache or _cache()
+        self._variant = of_kernel()
         self._fds: list[int] = []
 
     def start(self) -> Started:
@@ -83,7 +84,7 @@ class BccEngine:
                 continue
             program = linker.link(function.name, codes, source.functions, ids)
             code = linker.with_maps(program.code, list(maps.values()))
-            name, hook = function.name, function.hook
+            name, hook = function.name, self._variant.hook(function.hook)
             if hook.startswith(ITERATOR):
                 target = types.function(f"bpf_iter_{hook.removeprefix(ITERATOR)}")
                 if target is None:
@@ -100,16 +101,16 @@ class BccEngine:
         return Started(self.name, f"BCC {compiler.version(package)}", maps, tuple(iterators), tuple(probes))
 
     def _source(self, types: Types) -> Source:
-        text = read(self._snippets, SNIPPETS, platform.machine())
+        text = read(self._snippets, self._variant.snippets, platform.machine())
         wanted = kernel_structs(text)
         found = types.layouts(wanted)
         layouts = {name: _choose(name, fields, found[name]) for name, fields in wanted.items()}
-        return translate(text, layouts, loops=True)
+        return translate(text, layouts, old=self._variant.old)
 
     def _compiled(self, package: Path, source: Source) -> dict[str, bytes]:
         names = [function.name for function in source.functions]
         names += [f"map_{name}" for name in source.maps] + [f"size_{name}" for name in source.structs]
-        defines = ("BCC",)
+        defines = ("BCC", "OLD_KERNEL") if self._variant.old else ("BCC",)
         key = json.dumps([source.text, names, defines, compiler.version(package)])
         kept = self._cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         codes = _kept_codes(kept, names)

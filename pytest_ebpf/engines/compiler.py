@@ -17,7 +17,7 @@ from typing import Any
 
 __all__ = ["CompilerFailed", "NoCompiler", "compile_functions", "load_package", "version"]
 
-HEADERS = Path(__file__).parent / "headers"
+HEADERS = Path(__file__).parent / "bcc_headers"
 GUARDS = ("__BPF_HELPERS_H", "_UAPI__LINUX_BPF_H__", "__LINUX_BPF_H__")
 """With these set, BCC's own headers are empty: the snippets need none, and the kernel's need not be there."""
 SECONDS = 120

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import EngineUnavailable, ProbeError
 from . import _ffi
 from .base import Probe, Started
+from .variant import of_kernel
 
 __all__ = ["LibbpfEngine"]
 
@@ -20,7 +21,6 @@ WARNING = 0
 """libbpf's level for errors and for the verifier's log."""
 OBJECTS = Path(__file__).parent.parent / "objects"
 BTF = Path("/sys/kernel/btf/vmlinux")
-SNIPPETS = ("syscalls", "process", "io_uring")
 ITERATIONS = 3
 """Iterators handed out: enrolment repeats until a pass finds nobody new."""
 
@@ -31,7 +31,8 @@ class LibbpfEngine:
     name = "libbpf"
 
     def __init__(self, objects: Path | None = None) -> None:
-        self._folder = objects or OBJECTS / platform.machine()
+        self._variant = of_kernel()
+        self._folder = (objects or OBJECTS / platform.machine()) / ("old" if self._variant.old else "")
         self._objects: list[int] = []
         self._links: list[int] = []
         self._messages: list[str] = []
@@ -82,7 +83,7 @@ class LibbpfEngine:
         maps: dict[str, int] = {}
         probes: list[Probe] = []
         iterators: list[int] = []
-        for snippet in SNIPPETS:
+        for snippet in self._variant.snippets:
             opened = self._open(snippet)
             for each in self._each("map", opened):
                 name = self._library.bpf_map__name(each).decode()
@@ -93,11 +94,13 @@ class LibbpfEngine:
                 name = self._library.bpf_map__name(each).decode()
                 maps.setdefault(name, self._library.bpf_map__fd(each))
             for each in self._each("program", opened):
-                probe = Probe(
-                    self._library.bpf_program__name(each).decode(),
-                    self._library.bpf_program__section_name(each).decode(),
-                )
-                link = self._library.bpf_program__attach(each)
+                section = self._library.bpf_program__section_name(each).decode()
+                probe = Probe(self._library.bpf_program__name(each).decode(), self._variant.hook(section))
+                if probe.hook == section:
+                    link = self._library.bpf_program__attach(each)
+                else:
+                    tracepoint = probe.hook.removeprefix("raw_tp/").encode()
+                    link = self._library.bpf_program__attach_raw_tracepoint(each, tracepoint)
                 if not link:
                     self._check(-ctypes.get_errno(), f"attach {probe.program} to {probe.hook}")
                 self._links.append(link)

@@ -24,6 +24,16 @@ _ONCE = re.compile(r"^#pragma once\n", re.MULTILINE)
 _LICENSE = re.compile(r'^char LICENSE\[\] SEC\("license"\) = "\w+";\n', re.MULTILINE)
 _MAP = re.compile(r"^MAP_\w+\((\w+),", re.MULTILINE)
 _PROGRAM = re.compile(r'^SEC\("([^"]+)"\)\nint (\w+)\(', re.MULTILINE)
+_STATE = re.compile(r"^STATE_MAP\((\w+)\);", re.MULTILINE)
+_STEP = re.compile(r"^STEP\((\w+), (\w+)\);", re.MULTILINE)
+_LOOP_STATE = re.compile(r"= LOOP_STATE\((\w+)\)")
+STEP_ALONE = """GLOBAL int {step}_alone(u64 index)
+{{
+	u32 zero = 0;
+	struct {state} *at = bpf_map_lookup_elem(&{state}_states, &zero);
+	return at ? {step}(index, at) : 1;
+}}
+"""
 _GLOBAL = re.compile(r"^GLOBAL (\w+) (\w+)\(([^)]*)\)\n\{", re.MULTILINE)
 _CALLBACK = re.compile(r"^static long (\w+)\((u64 index, [^)]*)\)\n\{", re.MULTILINE)
 _STRUCT = re.compile(r"^struct (\w+) \{\n((?:(?!\}).*\n)*)\} PRESERVE;", re.MULTILINE)
@@ -95,9 +105,13 @@ def kernel_structs(text: str) -> dict[str, list[str]]:
     return {found[1]: [name for _, name, _ in _fields(found[2])] for found in _STRUCT.finditer(text)}
 
 
-def translate(text: str, layouts: Mapping[str, Layout], *, loops: bool) -> Source:
-    """The text for BCC. ``layouts`` has each of `kernel_structs` that this kernel has; ``loops``: it has bpf_loop."""
+def translate(text: str, layouts: Mapping[str, Layout], *, old: bool) -> Source:
+    """The text for BCC. ``layouts`` has each of `kernel_structs` that this kernel has; ``old``: see Variant."""
     text = _STRUCT.sub(lambda found: _laid_out(found[1], found[2], layouts.get(found[1])), text)
+    text = _STATE.sub((lambda found: f"MAP_PERCPU({found[1]}_states, struct {found[1]});") if old else "", text)
+    text = _STEP.sub((lambda found: STEP_ALONE.format(step=found[1], state=found[2])) if old else "", text)
+    if old:
+        text = _LOOP_STATE.sub(r"= LOOP_STATE_IN(\1, &\1_states)", text)
     maps = tuple(dict.fromkeys(found[1] for found in _MAP.finditer(text)))
     functions: list[Function] = []
 
@@ -107,7 +121,7 @@ def translate(text: str, layouts: Mapping[str, Layout], *, loops: bool) -> Sourc
 
     def global_function(found: re.Match[str]) -> str:
         result, name, parameters = found.groups()
-        kinds = tuple(_parameter(each) for each in parameters.split(","))
+        kinds = tuple(_parameter(each, old=old) for each in parameters.split(","))
         index = number(Function(f"{name}_body", "", INTEGER_BYTES[result], kinds, checked_alone=True))
         declared = f"static {result} (*const {name})({parameters}) = (void *)0x{CALL_NUMBER + index:x};"
         return f"{declared}\nFUNCTION({name}_body) {result} {name}_body({parameters})\n{{"
@@ -123,7 +137,7 @@ def translate(text: str, layouts: Mapping[str, Layout], *, loops: bool) -> Sourc
     of_map = re.compile(rf"&({'|'.join(maps)})\b(?!->|\.|\[)")
     steps: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
         (_GLOBAL, global_function),
-        *([(_CALLBACK, callback)] if loops else []),
+        *([(_CALLBACK, callback)] if not old else []),
         (_PROGRAM, program),
         (of_map, lambda found: f"MAP_AT({maps.index(found[1])})"),
     ]
@@ -133,15 +147,16 @@ def translate(text: str, layouts: Mapping[str, Layout], *, loops: bool) -> Sourc
     return Source(text + sizes, maps, tuple(functions))
 
 
-def _parameter(text: str) -> int | str:
-    pointer = _POINTER.search(text.strip())
+def _parameter(text: str, *, old: bool) -> int | str:
+    text = text.strip()
+    if text.startswith("task_ref "):
+        return 8 if old else "task"
+    pointer = _POINTER.search(text)
     if pointer is not None:
         return pointer[1]
-    integer = _INTEGER.search(text.strip())
+    integer = _INTEGER.search(text)
     if integer is None:
-        raise ValueError(
-            f"parameter {text.strip()!r} of a GLOBAL function: neither an integer nor a pointer to a struct"
-        )
+        raise ValueError(f"parameter {text!r} of a GLOBAL function: neither an integer nor a pointer to a struct")
     return INTEGER_BYTES[integer[1]]
 
 

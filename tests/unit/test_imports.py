@@ -25,8 +25,8 @@ LAYERS = [
     ["report"],
     ["assertions", "scope"],
     ["engines.base", "engines._ffi"],
-    ["engines.ring", "engines.libbpf", "engines.btf", "engines.kernel", "engines.compiler"],
-    ["engines.source"],
+    ["engines.ring", "engines.variant", "engines.btf", "engines.kernel", "engines.compiler"],
+    ["engines.source", "engines.libbpf", "engines.headers", "engines.attacher"],
     ["engines.linker"],
     ["engines.bcc"],
     ["engines.keeper"],
@@ -105,10 +105,10 @@ def test_only_the_plugin_needs_pytest(module: str) -> None:
     assert done.stdout.split() == []
 
 
-def test_ctypes_is_imported_in_one_place() -> None:
-    """And in the engine that is made of it, and for the bpf system call."""
+def test_ctypes_is_imported_in_few_places() -> None:
+    """And in the engines and what is made for them."""
     users = {module for module in MODULES if "ctypes" in imports(module, lazy=True)}
-    assert users == {f"pytest_ebpf.engines.{name}" for name in ("_ffi", "libbpf", "kernel")}
+    assert users == {f"pytest_ebpf.engines.{name}" for name in ("_ffi", "attacher", "headers", "kernel", "libbpf")}
 
 
 @pytest.mark.parametrize("module", MODULES)

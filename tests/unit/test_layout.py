@@ -11,7 +11,7 @@ import pytest
 
 import pytest_ebpf
 from pytest_ebpf import decode, files, session
-from pytest_ebpf.engines import libbpf
+from pytest_ebpf.engines import variant
 from pytest_ebpf.syscalls import RING
 
 PACKAGE = Path(pytest_ebpf.__file__).parent
@@ -273,4 +273,4 @@ def test_ring_holds_whole_strides() -> None:
 
 def test_every_snippet_is_loaded() -> None:
     """No program is built and forgotten."""
-    assert {path.name.removesuffix(".bpf.c") for path in SNIPPETS.glob("*.bpf.c")} == set(libbpf.SNIPPETS)
+    assert {path.name.removesuffix(".bpf.c") for path in SNIPPETS.glob("*.bpf.c")} == set(variant.SNIPPETS)

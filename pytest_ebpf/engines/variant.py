@@ -1,0 +1,41 @@
+"""What of the snippets a kernel can run: an older one has fewer helpers and other tracepoints."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Variant", "of_kernel"]
+
+SNIPPETS = ("syscalls", "process", "io_uring")
+RING_SUBMIT = "raw_tp/io_uring_submit_req"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Which snippets to load, how they were compiled, and where their programs go."""
+
+    snippets: tuple[str, ...] = SNIPPETS
+    old: bool = False
+    """Compiled with OLD_KERNEL: bounded loops in the place of bpf_loop."""
+    hooks: Mapping[str, str] = field(default_factory=dict)
+    """Other names that a hook has on this kernel."""
+
+    def hook(self, section: str) -> str:
+        """Where the program of this section is attached."""
+        return self.hooks.get(section, section)
+
+
+def of_kernel(release: str | None = None) -> Variant:
+    """For the running kernel, or one of this release.
+
+    >>> of_kernel("5.10.0-32-amd64").old
+    True
+    """
+    numbers = tuple(int(part) for part in re.findall(r"\d+", release or platform.release())[:2])
+    # io_uring's operations are read from struct io_kiocb, which has them since Linux 6.0.
+    snippets = SNIPPETS if numbers >= (6, 0) else tuple(name for name in SNIPPETS if name != "io_uring")
+    hooks = {} if numbers >= (6, 4) else {RING_SUBMIT: "raw_tp/io_uring_submit_sqe"}
+    return Variant(snippets, numbers < (5, 17), hooks)
