@@ -38,7 +38,7 @@ SEC("raw_tp/task_newtask")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task *parent = followed(bpf_get_current_pid_tgid());
-	if (!parent)
+	if (!parent || parent->muted == MUTE_ALL) /* what the plugin itself starts is not followed */
 		return 0;
 	struct task_struct *child_task = (void *)ctx->args[0];
 	u64 clone_flags = ctx->args[1];
@@ -233,7 +233,7 @@ int on_task_iterated(struct bpf_iter__task *ctx)
 			c->root_mnt = (u64)root.mnt;
 		}
 	}
-	__sync_fetch_and_add(&c->enrolled, 1);
+	ADD(&c->enrolled, 1);
 	return 0;
 }
 

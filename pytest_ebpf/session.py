@@ -61,6 +61,7 @@ IDS_OFFSET = 152
 STATE_OFFSET = 160
 MUTED_OFFSET = 161
 # Fields of struct event.
+PID_OFFSET = 96
 TAG_OFFSET = 108
 KIND_OFFSET = 118
 FLAGS_OFFSET = 119
@@ -284,6 +285,19 @@ class Session:
             self._tasks[muted] = before
             if collecting:
                 gc.enable()
+
+    def scope_of(self, whole: Segments) -> tuple[dict[str, int], dict[str, int]]:
+        """What a BPF program needs to tell whether a task is in this window: where things stand, and in which maps."""
+        assert self.started is not None
+        places = {
+            "segment": SEGMENT * 4,
+            "self_pid": SELF_PID * 4,
+            "first": whole.first,
+            "muted": MUTED_OFFSET,
+            "tag": TAG_OFFSET,
+            "pid": PID_OFFSET,
+        }
+        return places, {name: self.started.numbers[name] for name in ("slots", "tasks", "controls")}
 
     def _own_slot(self) -> int:
         """The task slot of this thread. Makes no system call."""

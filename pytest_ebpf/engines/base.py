@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 __all__ = ["ENGINES", "Engine", "Probe", "Started"]
@@ -33,6 +33,8 @@ class Started:
     """Each read once, to its end: enrols the reading process and its descendants."""
     probes: tuple[Probe, ...]
     """All of them are attached: an engine that can't attach one fails to start."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """By which the kernel knows the maps, where the engine tells: for programs of the user's that ask them too."""
 
 
 class Engine(Protocol):

@@ -26,6 +26,7 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from pytest_ebpf.engines import kernel
 from pytest_ebpf.engines.base import ENGINES, Probe, Started
 from pytest_ebpf.errors import EngineUnavailable, ProbeError
 
@@ -88,6 +89,7 @@ class KeptEngine:
             maps=dict(zip(names, fds, strict=False)),
             iterators=tuple(fds[len(names) :]),
             probes=tuple(Probe(*each) for each in answer["probes"]),
+            numbers=answer["numbers"],
         )
 
     def poke(self) -> None:
@@ -149,6 +151,7 @@ def _start(name: str) -> tuple[dict[str, Any], list[int]]:
         "pid": os.getpid(),
         "library": started.library,
         "maps": list(started.maps),
+        "numbers": {name: kernel.map_number(fd) for name, fd in started.maps.items()},
         "probes": [(probe.program, probe.hook) for probe in started.probes],
     }
     return answer, [*started.maps.values(), *started.iterators]

@@ -16,13 +16,18 @@ __all__ = [
     "attach_iterator",
     "attach_raw_tracepoint",
     "create_map",
+    "lift_memory_limit",
     "load_btf",
     "load_program",
+    "map_by_number",
+    "map_number",
     "open_iterator",
 ]
 
 NUMBERS = {"x86_64": 321, "aarch64": 280}
 MAP_CREATE, PROG_LOAD, RAW_TRACEPOINT_OPEN, BTF_LOAD, LINK_CREATE, ITER_CREATE = 0, 5, 17, 18, 28, 33
+MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD = 14, 15
+INFO_BYTES = 80
 RAW_TRACEPOINT, TRACING = 17, 26
 TRACE_ITER = 28
 ATTRIBUTE_BYTES = 152
@@ -113,6 +118,18 @@ def attach_iterator(program: int) -> int:
 def open_iterator(link: int) -> int:
     """One run of an iterator: what reads the descriptor runs the program. Raises Refused."""
     return _bpf(ITER_CREATE, struct.pack("<II", link, 0))
+
+
+def map_number(fd: int) -> int:
+    """The number by which the kernel knows a map. Raises Refused."""
+    info = ctypes.create_string_buffer(INFO_BYTES)
+    _bpf(OBJ_GET_INFO_BY_FD, struct.pack("<IIQ", fd, len(info), ctypes.addressof(info)))
+    return int.from_bytes(info.raw[4:8], "little")
+
+
+def map_by_number(number: int) -> int:
+    """A descriptor of the map of this number. Raises Refused."""
+    return _bpf(MAP_GET_FD_BY_ID, struct.pack("<I", number))
 
 
 def lift_memory_limit() -> None:

@@ -32,6 +32,7 @@ LAYERS = [
     ["engines.keeper"],
     ["engines"],
     ["session"],
+    ["probes"],
     ["recording"],
     ["testing", "options"],
     ["fixtures"],

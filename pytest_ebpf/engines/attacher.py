@@ -1,0 +1,253 @@
+"""The process that runs a user's own BCC program: the distribution's BCC compiles, attaches and reads it there.
+
+In a process of its own, LLVM's 120 MB and BCC's descriptors are not in pytest, the compiler's messages can be caught,
+and all that is attached goes when the process ends, however that comes. It is no child of pytest.
+
+Run as a script (``python -I -S attacher.py SOCKET PIDFD``). Requests and answers are marshalled, each with its length
+before it: ``(method, arguments)`` gets ``("ok", value)`` or ``("error", cause, messages)``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import marshal
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pytest_ebpf.engines import compiler, headers, kernel
+
+__all__ = ["receive", "send"]
+
+LENGTH = struct.Struct("<I")
+ATTACH_METHODS = frozenset(
+    f"attach_{what}"
+    for what in (
+        "kprobe",
+        "kretprobe",
+        "perf_event",
+        "raw_tracepoint",
+        "tracepoint",
+        "uprobe",
+        "uretprobe",
+    )
+)
+CLONE_NEWNS = 0x00020000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
+TRACING = Path("/sys/kernel/tracing")
+
+
+def send(channel: socket.socket, message: Any) -> None:
+    """One message of plain Python values."""
+    content = marshal.dumps(message)
+    channel.sendall(LENGTH.pack(len(content)) + content)
+
+
+def receive(channel: socket.socket) -> Any:
+    """The next message. Raises EOFError when the other side is gone."""
+    (length,) = LENGTH.unpack(_receive_exactly(channel, LENGTH.size))
+    return marshal.loads(_receive_exactly(channel, length))
+
+
+def _receive_exactly(channel: socket.socket, length: int) -> bytes:
+    parts = []
+    while length:
+        part = channel.recv(min(length, 1 << 20))
+        if not part:
+            raise EOFError
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+class Program:
+    """One BCC program with its tables and streams."""
+
+    def __init__(self, messages: Any) -> None:
+        self._messages = messages
+        self._bpf: Any = None
+        self._streams: dict[str, list[Any]] = {}
+        self._lost: dict[str, int] = {}
+        self._rings = False
+
+    def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Compile and attach what BCC attaches by itself."""
+        bcc = compiler.load_package(Path(request["package"]))
+        _show_tracing()
+        flags = [*request["cflags"], *self._scope_flags(request)]
+        with tempfile.TemporaryDirectory(prefix="pytest-ebpf-") as folder:
+            if headers.installed_tree() is None:
+                os.environ["BCC_KERNEL_SOURCE"] = str(headers.make_tree(Path(folder), request["text"]))
+            contexts = []
+            for where, function in request["usdt"].items():
+                path, _, name = where.rpartition(":") if where.count(":") == 1 else where.partition(":")
+                context = bcc.USDT(path=path, pid=request["pid"])
+                context.enable_probe(name, function)
+                contexts.append(context)
+            self._bpf = bcc.BPF(text=request["text"], cflags=flags, usdt_contexts=contexts)
+            self._open_streams(bcc)
+        return {"streams": list(self._streams), "tables": self._tables()}
+
+    def attach(self, request: Mapping[str, Any]) -> None:
+        """One of BCC's attach functions, by its name."""
+        if request["method"] not in ATTACH_METHODS:
+            raise ValueError(request["method"])
+        getattr(self._bpf, request["method"])(**request["arguments"])
+
+    def items(self, request: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+        """All of a table."""
+        table = self._bpf[request["table"]]
+        return [(_plain(key), _plain(value)) for key, value in table.items()]
+
+    def events(self, request: Mapping[str, Any]) -> tuple[list[Any], int]:
+        """What a stream has given since it began, and how many it lost."""
+        name = request["stream"]
+        before = -1
+        while before != len(self._streams[name]):
+            before = len(self._streams[name])
+            if self._bpf.perf_buffers:
+                self._bpf.perf_buffer_poll(timeout=0)
+            if self._rings:
+                self._bpf.ring_buffer_consume()
+        return self._streams[name], self._lost.get(name, 0)
+
+    def _tables(self) -> list[str]:
+        library = sys.modules["bcc"].libbcc.lib
+        library.bpf_num_tables.argtypes = [ctypes.c_void_p]
+        library.bpf_table_name.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        library.bpf_table_name.restype = ctypes.c_char_p
+        count = library.bpf_num_tables(self._bpf.module)
+        return [library.bpf_table_name(self._bpf.module, number).decode() for number in range(count)]
+
+    def _open_streams(self, bcc: Any) -> None:
+        for name in self._tables():
+            table = self._bpf[name]
+            if isinstance(table, bcc.table.PerfEventArray):
+                self._streams[name] = []
+                table.open_perf_buffer(self._collector(name, table), page_cnt=256, lost_cb=self._loser(name))
+            elif isinstance(table, bcc.table.RingBuf):
+                self._streams[name] = []
+                table.open_ring_buffer(self._collector(name, table))
+                self._rings = True
+
+    def _collector(self, name: str, table: Any) -> Callable[[Any, Any, int], None]:
+        stream = self._streams[name]
+
+        def collect(_: Any, data: Any, size: int) -> None:
+            try:
+                stream.append(_plain(table.event(data)))
+            except Exception:  # BCC finds no struct in the source that this stream is written from
+                stream.append(ctypes.string_at(data, size))
+
+        return collect
+
+    def _loser(self, name: str) -> Callable[[int], None]:
+        def lose(count: int) -> None:
+            self._lost[name] = self._lost.get(name, 0) + count
+
+        return lose
+
+    def _scope_flags(self, request: Mapping[str, Any]) -> list[str]:
+        self._held = {name: kernel.map_by_number(number) for name, number in request["maps"].items()}
+        return [f"-D{name}={body}" for name, body in scope_macros(request["scope"], self._held).items()]
+
+
+def scope_macros(scope: Mapping[str, int], fds: Mapping[str, int]) -> dict[str, str]:
+    """EBPF_IN_SCOPE() and EBPF_WINDOW(): the maps of the recorder, asked the way its own programs ask them."""
+
+    def look(name: str, key: str) -> str:
+        return f"((char *(*)(void *, void *))1)((void *)bpf_pseudo_fd(1, {fds[name]}), &{key})"
+
+    def word(pointer: str, offset: int, kind: str = "unsigned int") -> str:
+        return f"*({kind} *)({pointer} + {offset})"
+
+    window = (
+        f"({{ unsigned int zero_ = 0, window_ = 0; char *control_ = {look('controls', 'zero_')};"
+        f" if (control_) window_ = {word('control_', scope['segment'])};"
+        f" if (window_ < {scope['first']}) window_ = 0; window_; }})"
+    )
+    in_scope = (
+        "({ int in_scope_ = 0;"
+        " unsigned int tid_ = bpf_get_current_pid_tgid(), key_ = (tid_ & 0x3fffff) >> 2, zero_ = 0, slot_ = 0;"
+        f" char *quad_ = {look('slots', 'key_')};"
+        " if (quad_) slot_ = *(unsigned short *)(quad_ + 2 * (tid_ & 3));"
+        " if (slot_) {"
+        f" char *task_ = {look('tasks', 'slot_')}, *control_ = {look('controls', 'zero_')};"
+        f" if (task_ && control_ && {word('task_', scope['muted'], 'unsigned char')} == 0"
+        f" && {word('control_', scope['segment'])} >= {scope['first']}) {{"
+        f" unsigned int tag_ = {word('task_', scope['tag'])};"
+        f" in_scope_ = tag_ == 0 || tag_ >= {scope['first']}"
+        f" || {word('task_', scope['pid'])} == {word('control_', scope['self_pid'])};"
+        " } } in_scope_; })"
+    )
+    return {"EBPF_WINDOW()": window, "EBPF_IN_SCOPE()": in_scope}
+
+
+def _plain(value: Any) -> Any:
+    """A value of a BPF table as plain Python: integers, bytes, lists, and dicts for structs."""
+    if isinstance(value, ctypes.Array):
+        if value._type_ in (ctypes.c_char, ctypes.c_ubyte) and value._type_ is ctypes.c_char:
+            return value.value
+        return [_plain(each) for each in value]
+    if isinstance(value, ctypes.Structure | ctypes.Union):
+        names = [field[0] for field in value._fields_]
+        return {name: _plain(getattr(value, name)) for name in names if not name.startswith("__pad_")}
+    if isinstance(value, ctypes._SimpleCData):
+        return value.value
+    if isinstance(value, list | tuple):  # a table with a value for each processor
+        return [_plain(each) for each in value]
+    return value
+
+
+def _show_tracing() -> None:
+    """BCC reads tracepoints from tracefs; where it isn't mounted, mount it for this process alone."""
+    if (TRACING / "events").exists():
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0:
+        libc.mount(b"tracefs", str(TRACING).encode(), b"tracefs", 0, None)
+
+
+def _serve(channel_fd: int, owner: int) -> None:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.chdir("/")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    messages = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the process
+    os.dup2(messages.fileno(), 2)
+    program = Program(messages)
+    channel = socket.socket(fileno=channel_fd)
+    send(channel, os.getpid())
+    while True:
+        waiting: list[Any] = [channel, owner]
+        if owner in select.select(waiting, [], [])[0]:
+            break
+        try:
+            method, arguments = receive(channel)
+        except EOFError:
+            break
+        messages.seek(0)
+        messages.truncate()
+        try:
+            answer: tuple[Any, ...] = ("ok", getattr(program, method)(arguments))
+        except Exception as error:
+            messages.seek(0)
+            answer = ("error", f"{type(error).__name__}: {error}", messages.read().decode(errors="replace"))
+        send(channel, answer)
+    os._exit(0)  # BCC's own clean-up detaches one by one, and what it holds goes anyway
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), int(sys.argv[2]))
