@@ -79,7 +79,7 @@ class Probe:
     def events(self, stream: str) -> list[Any]:
         """All that a perf or ring buffer has given so far, in order: a dict for a struct, else bytes.
 
-        Raises InconclusiveRecording if events of a perf buffer were lost.
+        Raises InconclusiveRecording if events may be lost.
         """
         if stream not in self.streams:
             names = ", ".join(self.streams) or "none"
@@ -87,7 +87,7 @@ class Probe:
         found, lost = self._ask("events", {"stream": stream})
         if lost:
             raise InconclusiveRecording(
-                f"read {stream} of {self._name}: {lost:,} events found no room "
+                f"read {stream} of {self._name}: events may be lost, as its buffer was full "
                 "(ask for the events more often, or send fewer: EBPF_IN_SCOPE())"
             )
         return list(found)
@@ -325,12 +325,12 @@ def _explained(name: str, text: str, cause: str, messages: str) -> ProbeError | 
     if symbol is not None:
         hint = "it was inlined or renamed, or the file is another one: see `nm -D` of it"
         return ProbeError(f"attach {name}", f"there is no function {symbol[1]} in the file", hint)
-    if "Operation not permitted" in messages or ("Permission denied" in messages and "R0" not in messages):
-        return _not_permitted(name, messages)
     if "processed" in messages and "insns" in messages:
         lines = [line for line in messages.splitlines() if line.strip()]
         hint = f"the verifier of kernel {os.uname().release} refused it: its last lines follow"
         return ProbeError(f"load {name}", escape(cause), hint, "\n".join(lines[-LOG_LINES:]))
+    if "Operation not permitted" in messages or "Permission denied" in messages:
+        return _not_permitted(name, messages)
     tracepoint = _NO_TRACEPOINT.search(cause)
     if tracepoint is not None:
         return ProbeError(f"attach {name}", f"kernel {os.uname().release} has no tracepoint {tracepoint[1]}")

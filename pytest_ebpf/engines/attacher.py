@@ -18,7 +18,8 @@ import socket
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ ATTACH_METHODS = frozenset(
         "uretprobe",
     )
 )
+PERF_PAGES = 256
+HEAD_BYTES = 12
+"""Of an event in a perf buffer; one in a ring buffer has eight."""
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 TRACING = Path("/sys/kernel/tracing")
@@ -70,14 +74,44 @@ def _receive_exactly(channel: socket.socket, length: int) -> bytes:
     return b"".join(parts)
 
 
+class Stream:
+    """What a perf or ring buffer of a program has given."""
+
+    def __init__(self, table: Any, capacity: int) -> None:
+        self._table = table
+        self._capacity = capacity
+        self.events: list[Any] = []
+        self.lost = False
+        self.used: Counter[int] = Counter()
+        """Bytes taken from each processor's buffer in one go."""
+        self._largest = 0
+
+    def take(self, cpu: Any, data: Any, size: int) -> None:
+        """One event, from BCC."""
+        self.used[cpu or 0] += -(-(size + HEAD_BYTES) // 8) * 8
+        self._largest = max(self._largest, size + HEAD_BYTES + 8)
+        try:
+            self.events.append(_plain(self._table.event(data)))
+        except Exception:  # BCC finds no struct in the source that this stream is written from
+            self.events.append(ctypes.string_at(data, size))
+
+    def lose(self, _: int) -> None:
+        """The kernel tells of a loss, with the next event that finds room again."""
+        self.lost = True
+
+    def note_overflow(self) -> None:
+        """What was lost last of all is told by nobody: but then there was no room for one more."""
+        if any(used + self._largest > self._capacity for used in self.used.values()):
+            self.lost = True
+
+
 class Program:
     """One BCC program with its tables and streams."""
 
     def __init__(self, messages: Any) -> None:
         self._messages = messages
         self._bpf: Any = None
-        self._streams: dict[str, list[Any]] = {}
-        self._lost: dict[str, int] = {}
+        self._streams: dict[str, Stream] = {}
         self._rings = False
 
     def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,17 +143,18 @@ class Program:
         table = self._bpf[request["table"]]
         return [(_plain(key), _plain(value)) for key, value in table.items()]
 
-    def events(self, request: Mapping[str, Any]) -> tuple[list[Any], int]:
-        """What a stream has given since it began, and how many it lost."""
-        name = request["stream"]
-        before = -1
-        while before != len(self._streams[name]):
-            before = len(self._streams[name])
-            if self._bpf.perf_buffers:
-                self._bpf.perf_buffer_poll(timeout=0)
-            if self._rings:
-                self._bpf.ring_buffer_consume()
-        return self._streams[name], self._lost.get(name, 0)
+    def events(self, request: Mapping[str, Any]) -> tuple[list[Any], bool]:
+        """What a stream has given since it began, and whether some of it may be lost."""
+        stream = self._streams[request["stream"]]
+        for each in self._streams.values():
+            each.used.clear()
+        if self._bpf.perf_buffers:
+            self._bpf.perf_buffer_poll(timeout=0)
+        if self._rings:
+            self._bpf.ring_buffer_consume()
+        for each in self._streams.values():
+            each.note_overflow()
+        return stream.events, stream.lost
 
     def _tables(self) -> list[str]:
         library = sys.modules["bcc"].libbcc.lib
@@ -133,29 +168,12 @@ class Program:
         for name in self._tables():
             table = self._bpf[name]
             if isinstance(table, bcc.table.PerfEventArray):
-                self._streams[name] = []
-                table.open_perf_buffer(self._collector(name, table), page_cnt=256, lost_cb=self._loser(name))
+                stream = self._streams[name] = Stream(table, PERF_PAGES * os.sysconf("SC_PAGESIZE"))
+                table.open_perf_buffer(stream.take, page_cnt=PERF_PAGES, lost_cb=stream.lose)
             elif isinstance(table, bcc.table.RingBuf):
-                self._streams[name] = []
-                table.open_ring_buffer(self._collector(name, table))
+                stream = self._streams[name] = Stream(table, table.max_entries)
+                table.open_ring_buffer(stream.take)
                 self._rings = True
-
-    def _collector(self, name: str, table: Any) -> Callable[[Any, Any, int], None]:
-        stream = self._streams[name]
-
-        def collect(_: Any, data: Any, size: int) -> None:
-            try:
-                stream.append(_plain(table.event(data)))
-            except Exception:  # BCC finds no struct in the source that this stream is written from
-                stream.append(ctypes.string_at(data, size))
-
-        return collect
-
-    def _loser(self, name: str) -> Callable[[int], None]:
-        def lose(count: int) -> None:
-            self._lost[name] = self._lost.get(name, 0) + count
-
-        return lose
 
     def _scope_flags(self, request: Mapping[str, Any]) -> list[str]:
         self._held = {name: kernel.map_by_number(number) for name, number in request["maps"].items()}

@@ -57,7 +57,8 @@ def make_tree(folder: Path, text: str) -> Path:
         f"#define LINUX_VERSION_CODE KERNEL_VERSION({numbers[0]}, {numbers[1]}, {numbers[2]})\n",
         encoding="utf-8",
     )
-    page = f"#define PAGE_SIZE {os.sysconf('SC_PAGESIZE')}\n"
+    # BCC's own header includes this one: so every program has struct pt_regs.
+    page = f"#define PAGE_SIZE {os.sysconf('SC_PAGESIZE')}\n#include <{TYPES}>\n"
     (include / "asm" / "page.h").write_text(page, encoding="utf-8")
     for name in {*_INCLUDE.findall(text), "uapi/linux/ptrace.h", "linux/ptrace.h"}:
         header = include / name
