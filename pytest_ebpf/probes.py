@@ -35,6 +35,7 @@ KALLSYMS = Path("/proc/kallsyms")
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 BAR_COLUMNS = 40
 _MESSAGE = re.compile(r"^/virtual/main\.c:(\d+):\d+: (?:fatal )?error: (.*)$", re.MULTILINE)
+_VIRTUAL = re.compile(r"/virtual/main\.c(:\d+:\d+)?")
 _NO_FUNCTION = re.compile(r"Failed to attach BPF program b?'[^']*' to (kprobe|kretprobe) b?'([^']+)'")
 _NO_SYMBOL = re.compile(r"could not determine address of symbol b?'?([^'\s]+)")
 _NO_TRACEPOINT = re.compile(r"Failed to attach BPF program b?'[^']*' to (?:raw )?tracepoint b?'?([^'\s]+?)'?$")
@@ -313,10 +314,10 @@ def _explained(name: str, text: str, cause: str, messages: str) -> ProbeError | 
     """What BCC said, in the user's terms."""
     found = _MESSAGE.search(messages)
     if found is not None:
-        number = int(found[1])
         lines = text.splitlines()
+        number = _line_number(lines, int(found[1]), messages[found.end() :].lstrip("\n").partition("\n")[0])
         line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-        log = messages.replace("/virtual/main.c", name.replace("the program", "text"))
+        log = _VIRTUAL.sub(name.replace("the program", "text"), messages)
         return ProbeError(f"compile {name}", f"line {number}: {found[2]}", f"the line is: {line}", _first(log))
     function = _NO_FUNCTION.search(cause)
     if function is not None:
@@ -335,6 +336,12 @@ def _explained(name: str, text: str, cause: str, messages: str) -> ProbeError | 
     if tracepoint is not None:
         return ProbeError(f"attach {name}", f"kernel {os.uname().release} has no tracepoint {tracepoint[1]}")
     return ProbeError(f"attach {name}", escape(cause), "", _first(messages))
+
+
+def _line_number(lines: Sequence[str], number: int, quoted: str) -> int:
+    """Where the quoted line stands in the user's text: BCC puts a struct before each TRACEPOINT_PROBE."""
+    found = [at for at, line in enumerate(lines, 1) if line.strip() == quoted.strip() and at <= number]
+    return found[-1] if found else number
 
 
 def _no_function(function: str) -> tuple[str, str]:

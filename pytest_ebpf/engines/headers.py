@@ -23,6 +23,8 @@ TYPES = "pytest_ebpf_types.h"
 STRUCT, UNION, ENUM, FWD, TYPEDEF, ENUM64 = 4, 5, 6, 7, 8, 19
 PRINTER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([\w./-]+)[>"]', re.MULTILINE)
+_TRACEPOINT = re.compile(r"\bTRACEPOINT_PROBE\(\s*(\w+)\s*,\s*(\w+)\s*\)|\btracepoint__(\w+?)__(\w+)")
+TRACING = Path("/sys/kernel/tracing/events")
 _WORD = re.compile(r"\b[A-Za-z_]\w*\b")
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "btf__load_vmlinux_btf": (ctypes.c_void_p, []),
@@ -66,10 +68,21 @@ def make_tree(folder: Path, text: str) -> Path:
             header.parent.mkdir(parents=True, exist_ok=True)
             header.write_text(f"#include <{TYPES}>\n", encoding="utf-8")
     words = {"pt_regs", *_WORD.findall(re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL))}
+    for groups in _TRACEPOINT.findall(text):
+        category, event = [group for group in groups if group]
+        words.update(_WORD.findall(_format(category, event)))
     own = set(re.findall(r"\b(?:struct|union|enum)\s+(\w+)\s*\{", text))
     types = _declarations(words - own - _declared())
     (include / TYPES).write_text(f"#pragma once\n#include <linux/types.h>\n{types}", encoding="utf-8")
     return folder
+
+
+def _format(category: str, event: str) -> str:
+    """The fields of a tracepoint, from which BCC makes a struct; empty if there is no such tracepoint."""
+    try:
+        return (TRACING / category / event / "format").read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def _declared() -> set[str]:

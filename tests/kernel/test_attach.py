@@ -329,6 +329,10 @@ def test_goes_with_a_killed_session(pytester: pytest.Pytester, until: Callable[[
             "int x;\nint raw_tracepoint__sys_enter(void *ctx) { return colour; }",
             r"compile the program: line 2: use of undeclared identifier 'colour' \(the line is: int raw_tracepoint",
         ),
+        (
+            "TRACEPOINT_PROBE(sched, sched_switch)\n{\n\treturn 0;\n}\nint f(void *ctx)\n{\n\treturn colour;\n}\n",
+            r"compile the program: line 7: use of undeclared identifier 'colour' \(the line is: return colour;\)",
+        ),
         ("int raw_tracepoint__no_such(void *ctx) { return 0; }", r"has no tracepoint no_such|raw tracepoint"),
         ("TRACEPOINT_PROBE(sched, no_such) { return 0; }", r"compile the program|no tracepoint"),
         (
