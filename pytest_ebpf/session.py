@@ -11,8 +11,9 @@ import gc
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from .decode import (
@@ -69,6 +70,8 @@ UNREAD_OFFSET = 120
 LOST_OFFSET = 121
 NUMBER_OFFSET = 116
 RECORDED = 2
+RING_FILE = "anon_inode:[io_uring]"
+RING_CALLS = frozenset({"io_uring_setup", "io_uring_enter"})
 # Of struct task's `muted`.
 QUIETLY_MUTED, ENTIRELY_MUTED = 1, 2
 
@@ -354,6 +357,7 @@ class Session:
                 *self._left_behind(whole, part),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
+                *self._hidden_rings(whole, part),
                 *self._undecoded(whole, part),
             )
 
@@ -544,6 +548,21 @@ class Session:
                 count=notes,
             )
 
+    def _hidden_rings(self, whole: Segments, part: Segments) -> Iterator[Gap]:
+        """Use of io_uring on a kernel that doesn't show what is done by it: see docs/kernels.md."""
+        if self.started is None or "io_uring" not in self.started.missing:
+            return
+        numbers = self._numbers(RING_CALLS)
+        count = sum(1 for _ in self._select(whole, part, numbers))
+        count += sum(1 for raw in self._in_flight() if raw.nr in numbers and raw.segment in part)
+        with self.unobserved(entirely=True):
+            rings = open_rings(process.pid for process in self.scope.images.values())
+        if count or rings:
+            yield Gap(
+                f"{count:,} calls on an io_uring, {rings:,} open, whose operations this kernel doesn't show",
+                "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
+            )
+
     def _undecoded(self, whole: Segments, part: Segments) -> Iterator[Gap]:
         decode = self._decoder()
         unread: Counter[tuple[str, str]] = Counter()
@@ -596,6 +615,22 @@ class Session:
                     f"seccomp killed a task of process {pid}: the call it died for is not known",
                     "let the filter refuse with an errno instead",
                 )
+
+
+def open_rings(pids: Iterable[int]) -> int:
+    """How many descriptors of an io_uring these processes hold; one with a polling thread needs no call any more."""
+    count = 0
+    for pid in set(pids):
+        try:
+            with os.scandir(f"/proc/{pid}/fd") as entries:
+                for entry in entries:
+                    try:
+                        count += str(Path(entry.path).readlink()) == RING_FILE
+                    except FileNotFoundError:  # closed meanwhile
+                        continue
+        except (FileNotFoundError, PermissionError, ProcessLookupError):  # it ended, or is another user's
+            continue
+    return count
 
 
 class Calls(Sequence[SyscallEvent]):

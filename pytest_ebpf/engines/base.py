@@ -33,6 +33,8 @@ class Started:
     """Each read once, to its end: enrols the reading process and its descendants."""
     probes: tuple[Probe, ...]
     """All of them are attached: an engine that can't attach one fails to start."""
+    missing: tuple[str, ...] = ()
+    """Snippets that this kernel can't run; see docs/kernels.md."""
     numbers: Mapping[str, int] = field(default_factory=dict)
     """By which the kernel knows the maps, where the engine tells: for programs of the user's that ask them too."""
 

@@ -98,7 +98,9 @@ class BccEngine:
                 tracepoint = hook.removeprefix(RAW_TRACEPOINT)
                 self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, tracepoint, loaded)
             probes.append(Probe(name, hook))
-        return Started(self.name, f"BCC {compiler.version(package)}", maps, tuple(iterators), tuple(probes))
+        return Started(
+            self.name, f"BCC {compiler.version(package)}", maps, tuple(iterators), tuple(probes), self._variant.missing
+        )
 
     def _source(self, types: Types) -> Source:
         text = read(self._snippets, self._variant.snippets, platform.machine())

@@ -89,6 +89,7 @@ class KeptEngine:
             maps=dict(zip(names, fds, strict=False)),
             iterators=tuple(fds[len(names) :]),
             probes=tuple(Probe(*each) for each in answer["probes"]),
+            missing=tuple(answer["missing"]),
             numbers=answer["numbers"],
         )
 
@@ -151,6 +152,7 @@ def _start(name: str) -> tuple[dict[str, Any], list[int]]:
         "pid": os.getpid(),
         "library": started.library,
         "maps": list(started.maps),
+        "missing": started.missing,
         "numbers": {name: kernel.map_number(fd) for name, fd in started.maps.items()},
         "probes": [(probe.program, probe.hook) for probe in started.probes],
     }

@@ -111,7 +111,7 @@ class LibbpfEngine:
                         self._check(min(fd, 0), f"open iterator {probe.program}")
                         iterators.append(fd)
         version = self._library.libbpf_version_string().decode().removeprefix("v")
-        return Started(self.name, f"libbpf {version}", maps, tuple(iterators), tuple(probes))
+        return Started(self.name, f"libbpf {version}", maps, tuple(iterators), tuple(probes), self._variant.missing)
 
     def _open(self, snippet: str) -> int:
         path = self._folder / f"{snippet}.bpf.o"

@@ -23,6 +23,11 @@ class Variant:
     hooks: Mapping[str, str] = field(default_factory=dict)
     """Other names that a hook has on this kernel."""
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The snippets that are left out."""
+        return tuple(name for name in SNIPPETS if name not in self.snippets)
+
     def hook(self, section: str) -> str:
         """Where the program of this section is attached."""
         return self.hooks.get(section, section)
