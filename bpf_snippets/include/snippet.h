@@ -43,7 +43,7 @@ static long (*const bpf_get_current_comm)(void *to, u32 size) = (void *)16;
 static u64 (*const bpf_get_current_task)(void) = (void *)35;
 static long (*const bpf_probe_read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
-static long (*const bpf_probe_read_user_str)(void *to, u32 size, const void *from) = (void *)114;
+static long (*const bpf_probe_read_user_str_)(void *to, u32 size, const void *from) = (void *)114;
 static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
 static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
 #if defined(OLD_KERNEL) /* before Linux 5.17 */
@@ -62,6 +62,13 @@ static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 fl
 static long (*const bpf_loop)(u32 times, void *body, void *context, u64 flags) = (void *)181;
 static void *(*const bpf_get_current_task_btf)(void) = (void *)158;
 #endif
+
+/* The bytes that were read, with the NUL: older kernels count an empty string as 0. */
+INLINE long bpf_probe_read_user_str(void *to, u32 size, const void *from)
+{
+	long n = bpf_probe_read_user_str_(to, size, from);
+	return n ? n : 1;
+}
 
 enum {
 	BPF_MAP_TYPE_HASH = 1,
