@@ -32,7 +32,7 @@ class LibbpfEngine:
 
     def __init__(self, objects: Path | None = None) -> None:
         self._variant = of_kernel()
-        self._folder = (objects or OBJECTS / platform.machine()) / ("old" if self._variant.old else "")
+        self._folder = objects or OBJECTS / platform.machine() / ("old" if self._variant.old else "")
         self._objects: list[int] = []
         self._links: list[int] = []
         self._messages: list[str] = []
