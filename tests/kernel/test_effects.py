@@ -791,7 +791,7 @@ ctypes.CDLL(None).syscall({SYSCALLS["exit"]}, 0)
 
 
 def test_threads_that_end_one_by_one(ebpf: Recording) -> None:
-    """Where no thread ends the whole process, the code is what the parent is told: the last thread's, or the first's."""
+    """Where no thread ends the whole process, the code is what the parent is told: of the last thread, or the first."""
     program = f"""
 import ctypes, os, threading
 libc = ctypes.CDLL(None)
