@@ -178,6 +178,8 @@ u64 pseudo(u64 kind, u64 index) asm("llvm.bpf.pseudo");
 #else
 #define OFFSET(type, field) __builtin_preserve_field_info(((type *)0)->field, 0)
 #define SIZE(type, field) __builtin_preserve_field_info(((type *)0)->field, 1)
+/* Whether the running kernel's struct has the field, of that kind of type. */
+#define EXISTS(pointer, field) __builtin_preserve_field_info((pointer)->field, 2)
 #endif
 
 struct bpf_raw_tracepoint_args {
