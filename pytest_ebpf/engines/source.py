@@ -101,7 +101,7 @@ def read(folder: Path, names: Sequence[str], machine: str) -> str:
 
 
 def kernel_structs(text: str) -> dict[str, list[str]]:
-    """The structs of the kernel that a text declares, with the fields that it reads; no second views of one, "x___y"."""
+    """The structs of the kernel that a text declares, with the fields that it reads; no second views, "x___y"."""
     found = {found[1]: [name for _, name, _ in _fields(found[2])] for found in _STRUCT.finditer(text)}
     return {name: fields for name, fields in found.items() if "___" not in name}
 
