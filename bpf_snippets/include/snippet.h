@@ -175,6 +175,7 @@ u64 pseudo(u64 kind, u64 index) asm("llvm.bpf.pseudo");
 #if defined(BCC) /* the structs have this kernel's layout already: see engines/source.py */
 #define OFFSET(type, field) __builtin_offsetof(type, field)
 #define SIZE(type, field) sizeof(((type *)0)->field)
+#define PACKED __attribute__((packed)) /* a field may be larger here than in the kernel */
 #else
 #define OFFSET(type, field) __builtin_preserve_field_info(((type *)0)->field, 0)
 #define SIZE(type, field) __builtin_preserve_field_info(((type *)0)->field, 1)

@@ -19,6 +19,7 @@ __all__ = ["CALL_NUMBER", "Function", "Source", "kernel_structs", "read", "trans
 CALL_NUMBER = 0x7B000000
 """Added to a function's index where it is called: no helper has such a number."""
 
+WORD_BYTES = 8
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"\n', re.MULTILINE)
 _ONCE = re.compile(r"^#pragma once\n", re.MULTILINE)
 _LICENSE = re.compile(r'^char LICENSE\[\] SEC\("license"\) = "\w+";\n', re.MULTILINE)
@@ -178,12 +179,16 @@ def _laid_out(name: str, body: str, layout: Layout | None) -> str:
     if layout is None:
         return f"struct {name} {{\n{body}}};"
     fields = _fields(body)
+    align = min(layout.size & -layout.size, WORD_BYTES) or 1
     ways = "".join(
-        f"\t\tstruct {{ char to_{field}[{layout.offsets[field]}]; {kind}{field}{brackets}; }};\n"
+        f"\t\tstruct {{ char to_{field}[{layout.offsets[field]}]; {kind}{field}{brackets}; }} PACKED;\n"
         for kind, field, brackets in fields
     )
     checks = "".join(
         f'_Static_assert(OFFSET(struct {name}, {field}) == {layout.offsets[field]}, "as the kernel has it");\n'
         for _, field, _ in fields
     )
-    return f"struct {name} {{\n\tunion {{\n\t\tchar bytes_[{layout.size}];\n{ways}\t}};\n}};\n{checks}"
+    return (
+        f"struct {name} {{\n\tunion {{\n\t\tchar bytes_[{layout.size}];\n{ways}\t}};\n}} "
+        f"__attribute__((aligned({align})));\n{checks}"
+    )

@@ -72,8 +72,8 @@ def test_struct_has_the_kernels_layout() -> None:
     """Each field stands where the kernel has it, and the compiler is made to check that."""
     assert source.kernel_structs(TEXT) == {"path": ["mnt", "dentry", "others"]}
     text = source.translate(TEXT, LAYOUTS, old=False).text
-    assert "struct { char to_dentry[24]; struct dentry *dentry; };" in text
-    assert "struct { char to_others[32]; struct dentry **others; };" in text
+    assert "struct { char to_dentry[24]; struct dentry *dentry; } PACKED;" in text
+    assert "struct { char to_others[32]; struct dentry **others; } PACKED;" in text
     assert "char bytes_[64];" in text
     assert '_Static_assert(OFFSET(struct path, others) == 32, "as the kernel has it");' in text
     assert "struct plain {\n\tu32 word;\n};" in text
