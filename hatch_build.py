@@ -1,4 +1,4 @@
-"""Hatchling build hook: compiles `bpf_snippets/*.bpf.c` into the CO-RE objects that the wheel carries.
+"""Hatchling build hook: compiles the snippets into the CO-RE object that the wheel carries.
 
 The compiler is clang as bundled by `ziglang`, so a build needs nothing but pip. One wheel holds the objects
 of every architecture under `pytest_ebpf/objects/<arch>/`, and the sources under `pytest_ebpf/bpf_snippets/`.
@@ -21,6 +21,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SNIPPETS = Path("bpf_snippets")
+SOURCE = SNIPPETS / "recorder.bpf.c"
+"""Includes all others."""
 OBJECTS = Path("pytest_ebpf", "objects")
 
 # Folder in the wheel, as `platform.machine()` spells it -> how snippets ask for it.
@@ -90,13 +92,12 @@ class SnippetBuildHook(BuildHookInterface[Any]):
 
 
 def compile_snippets(root: Path, out: Path, *, cache: Path) -> list[Path]:
-    """Compile every snippet of the project at `root` for every target; returns the objects' paths in `out`.
+    """Compile the snippets of the project at `root` for every target; returns the objects' paths in `out`.
 
     Exits with the compiler's own messages if a snippet doesn't compile.
     """
-    sources = sorted((root / SNIPPETS).glob("*.bpf.c"))
-    if not sources:
-        raise SystemExit(f"build: no *.bpf.c in {root / SNIPPETS} (is the source tree complete?)")
+    if not (root / SOURCE).exists():
+        raise SystemExit(f"build: {root / SOURCE} is missing (is the source tree complete?)")
     if importlib.util.find_spec("ziglang") is None:
         raise SystemExit(
             "build: the compiler is missing: no module named 'ziglang' "
@@ -107,24 +108,24 @@ def compile_snippets(root: Path, out: Path, *, cache: Path) -> list[Path]:
     # zig keeps a cache in the home folder, which a build may not be able to write to.
     environ = {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache), **os.environ}
     jobs = [
-        (source, (TARGETS[arch], *VARIANTS[variant]), Path(arch, variant, f"{source.stem}.o"))
-        for arch, variant, source in itertools.product(TARGETS, VARIANTS, sources)
+        ((TARGETS[arch], *VARIANTS[variant]), Path(arch, variant, f"{SOURCE.stem}.o"))
+        for arch, variant in itertools.product(TARGETS, VARIANTS)
     ]
 
-    def compile_one(job: tuple[Path, tuple[str, ...], Path]) -> str | None:
-        source, flags, name = job
-        return _compile(root, source.relative_to(root), flags, out / name, environ)
+    def compile_one(job: tuple[tuple[str, ...], Path]) -> str | None:
+        flags, name = job
+        return _compile(root, SOURCE, flags, out / name, environ)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         messages = list(pool.map(compile_one, jobs))
     failed = [
-        f"build: {source.relative_to(root)} for {name.parent}:\n{message}"
-        for (source, _, name), message in zip(jobs, messages, strict=True)
+        f"build: {SOURCE} for {name.parent}:\n{message}"
+        for (_, name), message in zip(jobs, messages, strict=True)
         if message
     ]
     if failed:
         raise SystemExit("\n".join([*failed, f"build: {len(failed)} of {len(jobs)} objects failed"]))
-    return [name for _, _, name in jobs]
+    return [name for _, name in jobs]
 
 
 def _compile(root: Path, source: Path, flags: tuple[str, ...], out: Path, environ: dict[str, str]) -> str | None:

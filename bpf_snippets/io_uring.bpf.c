@@ -148,9 +148,14 @@ INLINE void take_socket_address(struct event *event, struct io_connect *connect)
 SEC("raw_tp/io_uring_submit_req")
 int on_ring_submit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task *task = followed(bpf_get_current_pid_tgid());
-	u32 segment = open_segment();
-	if (!task || !segment)
+	u32 slot = slot_of(bpf_get_current_pid_tgid());
+	struct task *task = enter(slot);
+	struct control *c = control();
+	if (!task || !c)
+		return 0;
+	attribute(task, slot, c);
+	u32 segment = stamp(task, slot, c);
+	if (!segment)
 		return 0;
 	struct io_kiocb *request = (void *)ctx->args[0];
 	u8 opcode = READ(request, opcode);
@@ -203,5 +208,3 @@ int on_ring_submit(struct bpf_raw_tracepoint_args *ctx)
 	emit_operation(event);
 	return 0;
 }
-
-char LICENSE[] SEC("license") = "GPL";

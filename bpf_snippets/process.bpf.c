@@ -1,12 +1,14 @@
-/* The life of the followed tasks: fork, exec, exit, and who was there at the start.
- * Raw tracepoints task_newtask, sched_process_exec, sched_process_exit, task iterator: Linux 5.8.
- * Costs nothing between these events.
+/* The life of the followed tasks: fork, exec, exit, who wakes whom, and who was there at the start.
+ * Raw tracepoints task_newtask, sched_process_exec, sched_process_exit, sched_waking, task iterator: Linux 5.8.
+ * Costs each wake-up on the machine one read and one array lookup, and nothing between these events.
  */
 #include "argv.h"
 #include "task.h"
 
 #define CLONE_THREAD 0x00010000
 #define PARENTS_UP 64
+
+MAP_PERCPU(note_here, struct event); /* the iterator's, which has no room for it on its stack */
 
 struct linux_binprm {
 	struct file *file;
@@ -37,30 +39,30 @@ INLINE void introduce(struct event *event, struct task *task, struct task_struct
 SEC("raw_tp/task_newtask")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task *parent = followed(bpf_get_current_pid_tgid());
-	if (!parent || parent->muted == MUTE_ALL) /* what the plugin itself starts is not followed */
+	u32 parent_slot = slot_of(bpf_get_current_pid_tgid());
+	struct task *parent = enter(parent_slot);
+	struct control *c = control();
+	if (!parent || !c || parent->muted == MUTE_ALL) /* what the plugin itself starts is not followed */
 		return 0;
 	struct task_struct *child_task = (void *)ctx->args[0];
 	u64 clone_flags = ctx->args[1];
 	u32 tid = READ(child_task, pid);
 	u32 slot = 0;
-	struct task *child = follow(tid, &slot);
+	struct task *child = follow(tid, parent->session, &slot);
 	if (!child)
-		return 0;
-	struct control *c = control();
-	if (!c)
 		return 0;
 	struct event event = {};
 	introduce(&event, child, child_task, slot);
-	/* What pytest starts belongs to the moment; what that starts in turn belongs with its parent. */
-	child->event.tag = parent->event.pid == c->self_pid ? c->segment : parent->event.tag;
+	/* It belongs to whom its parent worked for in the call that made it. */
+	child->own_tag = child->event.tag = parent->event.tag;
+	child->event.since = parent->event.since;
 	event.kind = EVENT_FORK;
 	event.call = parent->event.call;
 	event.image = parent->event.image;
 	event.pid = parent->event.pid;
 	event.tid = parent->event.tid;
 	event.tag = child->event.tag;
-	event.segment = c->segment;
+	event.segment = stamp(parent, parent_slot, c);
 	event.entry_ns = event.exit_ns = bpf_ktime_get_ns();
 	event.args[4] = clone_flags;
 	bpf_get_current_comm(event.comm, sizeof(event.comm));
@@ -109,9 +111,10 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	u32 old_tid = ctx->args[1];
 	struct linux_binprm *bprm = (void *)ctx->args[2];
 	u32 tid = bpf_get_current_pid_tgid();
-	u16 slot = slot_of(old_tid);
-	struct task *task = task_at(slot);
-	if (!task)
+	u32 slot = slot_of(old_tid);
+	struct task *task = enter(slot);
+	struct control *c = control();
+	if (!task || !c)
 		return 0;
 	if (old_tid != tid) {
 		/* A thread that execs takes over its leader's id; the leader's slot went with the leader's exit. */
@@ -130,7 +133,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	event.pid = task->event.pid;
 	event.tid = tid;
 	event.tag = task->event.tag;
-	event.segment = open_segment();
+	event.segment = stamp(task, slot, c);
 	event.entry_ns = event.exit_ns = bpf_ktime_get_ns();
 	event.args[0] = old_tid;
 	event.args[5] = slot;
@@ -147,10 +150,15 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *current = (void *)ctx->args[0];
 	u32 tid = bpf_get_current_pid_tgid();
-	u16 slot = slot_of(tid);
+	u32 slot = slot_of(tid);
 	struct task *task = task_at(slot);
 	if (!task)
 		return 0;
+	struct control *c = control_of(task->session);
+	if (!enter(slot) || !c) {
+		unfollow(tid, slot, task);
+		return 0;
+	}
 	u64 now = bpf_ktime_get_ns();
 	if (task->state == TASK_RECORDED) {
 		task->event.flags |= EVENT_NO_RETURN;
@@ -166,7 +174,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	event.pid = task->event.pid;
 	event.tid = tid;
 	event.tag = task->event.tag;
-	event.segment = open_segment();
+	event.segment = stamp(task, slot, c);
 	event.entry_ns = event.exit_ns = now;
 	event.args[0] = (u32)READ(current, exit_code);
 	event.args[1] = (u32)READ(signal, group_exit_code);
@@ -181,64 +189,125 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* Enrols the process that reads the iterator, with its threads and all that descends from it. */
+/* Remembers who ended the wait of an earlier test's task. */
+SEC("raw_tp/sched_waking")
+int on_waking(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *woken = (void *)ctx->args[0];
+	struct task *task = followed(READ(woken, pid));
+	if (!task || !task->waiting)
+		return 0;
+	u32 slot = slot_of(bpf_get_current_pid_tgid());
+	struct task *waker = task_at(slot);
+	struct control *c = control_of(task->session);
+	u32 tag = 0;
+	/* What wakes outside a system call is an interrupt. */
+	if (waker && c && waker->session == task->session && waker->state != TASK_IDLE)
+		tag = slot == c->runner ? c->tag : waker->event.tag;
+	if (!task->woken || task->woken == WOKEN_BY_OTHERS)
+		task->woken = tag ? tag : WOKEN_BY_OTHERS;
+	if (c)
+		task->woken_at = c->now;
+	return 0;
+}
+
+/* A process's id as another task's PID namespace counts; 0 if it isn't there. */
+INLINE u32 pid_seen_by(struct task_struct *process, u32 level, void *namespace)
+{
+	struct pid *pid = READ(process, thread_pid);
+	u32 size = SIZE(struct pid, numbers[0]);
+	if (READ(pid, level) < level)
+		return 0;
+	struct upid *at = (void *)FIELD(pid, numbers) + level * size;
+	return READ(at, ns) == namespace ? READ(at, nr) : 0;
+}
+
+/* Whether a process is the one that the reader of the iterator ordered, or descends from it.
+ * A function of its own, as its stack adds to none.
+ */
+GLOBAL int is_ordered(u64 leader_address, u32 ordered)
+{
+	struct task_struct *reader = (void *)bpf_get_current_task();
+	u32 reader_pid = bpf_get_current_pid_tgid() >> 32;
+	struct pid *pid = READ(reader, thread_pid);
+	u32 level = READ(pid, level);
+	u32 size = SIZE(struct pid, numbers[0]);
+	struct upid *number = (void *)FIELD(pid, numbers) + level * size;
+	void *namespace = READ(number, ns);
+	struct task_struct *up = (void *)leader_address;
+	for (int i = 0; i < PARENTS_UP; i++) {
+		u32 above = READ(up, tgid);
+		if (ordered ? pid_seen_by(up, level, namespace) == ordered : above == reader_pid)
+			return 1;
+		if (above <= 1)
+			return 0;
+		up = READ(up, real_parent);
+		up = READ(up, group_leader);
+	}
+	return 0;
+}
+
+/* Enrols a process, with its threads and all that descends from it. */
 SEC("iter/task")
 int on_task_iterated(struct bpf_iter__task *ctx)
 {
 	struct task_struct *each = ctx->task;
-	u32 reader = bpf_get_current_pid_tgid() >> 32;
-	struct control *c = control();
-	if (!each || !c)
+	u32 reader_pid = bpf_get_current_pid_tgid() >> 32;
+	u32 zero = 0;
+	struct enrolment *order = bpf_map_lookup_elem(&enrolments, &zero);
+	struct control *c = order ? control_of(order->session) : 0;
+	u32 *here = bpf_map_lookup_elem(&session_here, &zero);
+	struct event *event = bpf_map_lookup_elem(&note_here, &zero);
+	if (!each || !order || !c || !here || !event)
 		return 0;
 	u32 tid = READ(each, pid);
-	if (slot_of(tid))
+	if (!is_ordered((u64)READ(each, group_leader), order->pid))
 		return 0;
-	struct task_struct *up = READ(each, group_leader);
-	bool ours = false;
-	for (int i = 0; i < PARENTS_UP; i++) {
-		u32 pid = READ(up, tgid);
-		if (pid == reader) {
-			ours = true;
-			break;
+	struct task *task = followed(tid);
+	if (task && task->session < SESSIONS) {
+		/* Somebody follows it already. */
+		if (!order->pid)
+			return 0;
+		if (task->session != order->session) {
+			ADD(&c->refused, 1);
+		} else if (task->own_tag != order->tag) {
+			task->own_tag = task->event.tag = order->tag;
+			task->event.since = c->now;
+			ADD(&c->enrolled, 1);
 		}
-		if (pid <= 1)
-			break;
-		up = READ(up, real_parent);
-		up = READ(up, group_leader);
-	}
-	if (!ours)
 		return 0;
+	}
 	u32 slot = 0;
-	struct task *task = follow(tid, &slot);
+	task = follow(tid, order->session, &slot);
 	if (!task)
 		return 0;
-	struct event event = {};
-	introduce(&event, task, each, slot);
+	*here = order->session;
+	task->own_tag = task->event.tag = order->tag;
+	task->event.since = c->now;
+	__builtin_memset(event, 0, sizeof(*event));
+	introduce(event, task, each, slot);
 	struct task_struct *parent = READ(READ(each, group_leader), real_parent);
-	event.kind = EVENT_TASK;
-	event.call = ++task->event.call;
+	event->kind = EVENT_TASK;
+	event->call = ++task->event.call;
 	/* Threads of one process share its image; no call made it that was seen. */
-	event.image = task->event.image = 1ull << 63 | task->event.pid;
-	event.pid = task->event.pid;
-	event.tid = tid;
-	event.entry_ns = event.exit_ns = bpf_ktime_get_ns();
-	event.args[4] = READ(parent, tgid);
-	bpf_probe_read_kernel(event.comm, sizeof(event.comm), FIELD(each, comm));
+	event->image = task->event.image = 1ull << 63 | task->event.pid;
+	event->pid = task->event.pid;
+	event->tid = tid;
+	event->tag = order->tag;
+	event->entry_ns = event->exit_ns = bpf_ktime_get_ns();
+	event->args[4] = READ(parent, tgid);
+	bpf_probe_read_kernel(event->comm, sizeof(event->comm), FIELD(each, comm));
 	task->event.kind = EVENT_CALL;
-	take_exe(&event, READ(READ(each, mm), exe_file));
+	take_exe(event, READ(READ(each, mm), exe_file));
 	set_slot(tid, slot);
-	emit_note(&event);
-	c->self_pid = reader;
-	if (tid == reader) {
-		struct fs_struct *fs = READ(each, fs);
-		struct path root;
-		if (!bpf_probe_read_kernel(&root, sizeof(root), FIELD(fs, root))) {
-			c->root = (u64)root.dentry;
-			c->root_mnt = (u64)root.mnt;
+	if (!order->pid) {
+		c->self_pid = reader_pid;
+		if (tid == reader_pid) {
+			struct fs_struct *fs = READ(each, fs);
+			bpf_probe_read_kernel(&c->root_mnt, sizeof(struct path), FIELD(fs, root));
 		}
 	}
+	emit_note(event);
 	ADD(&c->enrolled, 1);
 	return 0;
 }
-
-char LICENSE[] SEC("license") = "GPL";

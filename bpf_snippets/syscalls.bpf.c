@@ -5,8 +5,8 @@
 #include "aio.h"
 #include "argv.h"
 #include "dns.h"
+#include "waits.h"
 
-#define EFAULT 14
 #define UIO_MAXIOV 1024 /* the kernel looks at no more messages of one sendmmsg */
 #define MMSGHDR_BYTES 64
 
@@ -206,17 +206,30 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
+/* The plugin is at work on this thread, and the call one of its own. */
+INLINE bool is_muted(struct task *task, struct spec *spec)
+{
+	return task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET);
+}
+
 SEC("raw_tp/sys_enter")
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task *task = followed(bpf_get_current_pid_tgid());
-	if (!task)
+	u32 slot = slot_of(bpf_get_current_pid_tgid());
+	if (!slot)
+		return 0;
+	struct task *task = enter(slot);
+	struct control *c = control();
+	u32 nr = ctx->args[1];
+	struct spec *spec = spec_of(nr);
+	if (!task || !c || !spec)
 		return 0;
 	task->event.call++; /* also outside a window: user space sees by it that the program lives */
-	u32 nr = ctx->args[1];
-	u32 segment = open_segment();
-	struct spec *spec = spec_of(nr);
-	if (!segment || !spec || task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET)) {
+	attribute(task, slot, c);
+	if (WAIT_OF(spec) && slot != c->runner)
+		begin_wait(task, c, (void *)ctx->args[0], WAIT_OF(spec));
+	u32 segment = stamp(task, slot, c);
+	if (!segment || is_muted(task, spec)) {
 		task->state = TASK_UNRECORDED;
 		return 0;
 	}
@@ -250,10 +263,10 @@ INLINE void finish(struct task *task, u64 ret)
 					take_written(TASK_REF(task), spec->capture[arg], arg);
 		if (spec->flags & SPEC_RETURNS_FD && event->ret >= 0)
 			take_returned_file(task, event->ret, spec->flags & SPEC_FILE_IS_RESULT);
-		if (spec->payload == PAYLOAD_IOCBS)
+		if (PAYLOAD_OF(spec) == PAYLOAD_IOCBS)
 			take_iocbs(task);
-		else if (spec->payload)
-			take_dns(TASK_REF(task), spec->payload);
+		else if (PAYLOAD_OF(spec))
+			take_dns(TASK_REF(task), PAYLOAD_OF(spec));
 	}
 	emit_call(task);
 }
@@ -261,28 +274,35 @@ INLINE void finish(struct task *task, u64 ret)
 SEC("raw_tp/sys_exit")
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task *task = followed(bpf_get_current_pid_tgid());
-	if (!task)
+	u32 slot = slot_of(bpf_get_current_pid_tgid());
+	if (!slot)
+		return 0;
+	struct task *task = enter(slot);
+	struct control *c = control();
+	if (!task || !c)
 		return 0;
 	u8 state = task->state;
 	task->state = TASK_IDLE;
 	if (state == TASK_IDLE) {
 		/* Seccomp or ptrace refused the call before sys_enter: an attempt all the same. */
 		struct pt_regs *regs = (void *)ctx->args[0];
-		u32 segment = open_segment();
+		u32 nr = number_at_exit(regs);
+		struct spec *spec = spec_of(nr);
+		attribute(task, slot, c);
+		u32 segment = stamp(task, slot, c);
 		task->event.call++;
-		if (segment) {
-			begin(task, regs, number_at_exit(regs), segment, EVENT_NO_ENTRY);
+		if (segment && spec && !is_muted(task, spec)) {
+			begin(task, regs, nr, segment, EVENT_NO_ENTRY);
 			state = TASK_RECORDED;
 		}
 	}
 	if (state == TASK_RECORDED)
 		finish(task, ctx->args[1]);
+	if (task->waiting)
+		end_wait(task, c, ctx->args[1]);
 	if (task->next_image) {
 		task->event.image = task->next_image;
 		task->next_image = 0;
 	}
 	return 0;
 }
-
-char LICENSE[] SEC("license") = "GPL";

@@ -10,6 +10,7 @@ from .errors import (
     SiblingCallWarning,
     UnknownSyscall,
 )
+from .step import call
 
 __all__ = [
     "EbpfError",
@@ -18,4 +19,5 @@ __all__ = [
     "ProbeError",
     "SiblingCallWarning",
     "UnknownSyscall",
+    "call",
 ]

@@ -1,22 +1,21 @@
-"""The assertions: questions on a recording, answered with true, false or can't be told."""
+"""Queries and assertions: what a test asks of a recording. What each assertion means is in the module of its rule."""
 
 from __future__ import annotations
 
-import sys
-import warnings
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
-from . import report
+from . import rules
 from .effects import Kind, calls_of, file_events, network_events, process_events
-from .errors import InconclusiveRecording, SiblingCallWarning
-from .events import FileEvent, Gap, NetworkEvent, ProcessEvent, SyscallEvent
+from .errors import InconclusiveRecording
+from .events import FileEvent, Gap, NetworkEvent, Process, ProcessEvent, SyscallEvent
 from .match import E, Events, Query, effect_query, query
 from .names import load, with_names
+from .question import Question, gaps_in
+from .step import Step
 from .syscalls import Table
 
 __all__ = ["Assertions"]
@@ -25,12 +24,19 @@ __all__ = ["Assertions"]
 class Assertions(ABC):
     """Queries and assertions on a recording, which the subclass supplies."""
 
+    _shown_in = ""
+    """Where a user finds the whole recording, for the end of a failure's text."""
+
     @abstractmethod
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
         """The events so far of these calls (None: of any call), in kernel order, those in flight too."""
 
     def _ends(self) -> Sequence[SyscallEvent]:
         """What the kernel told of the ends of processes, in order."""
+        return ()
+
+    def _living(self) -> Sequence[Process]:
+        """The processes that the test started and that have not ended."""
         return ()
 
     def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:  # noqa: ARG002 (a part needs it)
@@ -68,7 +74,7 @@ class Assertions(ABC):
         >>> recording.events.first.name
         'openat'
         """
-        return Events(self._events(None), table=self._table, start_ns=self._start_ns)
+        return self._shown(self._events(None), (), None)
 
     def syscalls(self, /, *names: str, **filters: Any) -> Events[SyscallEvent]:
         """The calls with one of these names (any call if none is given) that all filters match.
@@ -82,7 +88,7 @@ class Assertions(ABC):
         __tracebackhide__ = True
         asked = query(self._table, *names, **filters)
         found, unsure = self._select(asked)
-        return Events(found, undecided=unsure, table=self._table, start_ns=self._start_ns)
+        return self._shown(found, unsure, asked.names)
 
     def files(self, /, **filters: Any) -> Events[FileEvent]:
         """What was done to files, by whatever call: those effects that all filters match.
@@ -96,10 +102,7 @@ class Assertions(ABC):
         """
         __tracebackhide__ = True
         asked = effect_query(self._table, "files", **filters)
-        with self._silently():
-            calls = self._events(calls_of("files", self._table))
-            found = [event for call in calls for event in file_events(call, self._table)]
-        return self._effects("files", asked, found)
+        return self._matching("files", asked, self._file_effects())
 
     def network(self, /, **filters: Any) -> Events[NetworkEvent]:
         """What was done on sockets, by whatever call: those effects that all filters match.
@@ -112,35 +115,19 @@ class Assertions(ABC):
         """
         __tracebackhide__ = True
         asked = effect_query(self._table, "network", **filters)
-        with self._silently():
-            names = calls_of("network", self._table)
-            calls = self._events(names)
-            whole = self._context(names)
-            if any(call.payloads for call in whole or calls):
-                with self._silently(entirely=True):
-                    load()
-            told = (event for call in whole or calls for event in network_events(call, self._table))
-            found = [*with_names(told)]
-            if whole is not None:
-                here = {(call.tid, call.timestamp_ns) for call in calls}
-                found = [event for event in found if (event.tid, event.timestamp_ns) in here]
-        return self._effects("network", asked, found)
+        return self._matching("network", asked, self._network_effects())
 
     def processes(self, /, **filters: Any) -> Events[ProcessEvent]:
         """What was done with processes: those effects that all filters match. As `files`.
 
-        >>> recording.processes(op="exec").first
+        >>> recording.processes(op="exec").first.exe
+        '/bin/git'
         """
         __tracebackhide__ = True
         asked = effect_query(self._table, "processes", **filters)
-        with self._silently():
-            calls = (*self._events(calls_of("processes", self._table)), *self._ends())
-            found = [event for call in calls for event in process_events(call, self._table)]
-        return self._effects("processes", asked, found)
+        return self._matching("processes", asked, self._process_effects())
 
-    def _effects(self, kind: Kind, asked: Query, events: Iterable[E]) -> Events[E]:
-        found, unsure = asked.select(sorted(events, key=lambda event: event.timestamp_ns))
-        return Events(found, undecided=unsure, table=self._table, start_ns=self._start_ns, kind=kind)
+    # Assertions
 
     def assert_no_syscall(self, /, *names: str, **filters: Any) -> None:
         """No call with one of these names (any call if none is given) matches all filters.
@@ -152,8 +139,7 @@ class Assertions(ABC):
         >>> recording.assert_no_syscall("openat", path="/etc/passwd")
         """
         __tracebackhide__ = True
-        asked = query(self._table, *names, **filters)
-        self._judge(f"assert_no_syscall({asked})", asked, 0, 0)
+        self._assert("no_syscall", *names, **filters)
 
     def assert_syscall(
         self,
@@ -176,164 +162,230 @@ class Assertions(ABC):
         >>> recording.assert_syscall("openat", path="/etc/hosts", count=1)
         """
         __tracebackhide__ = True
-        low, high = _bounds(count, min, max)
-        asked = query(self._table, *names, **filters)
-        typed = [str(asked)] if str(asked) else []
-        given = {"count": count, "min": min, "max": max}
-        typed.extend(f"{name}={value}" for name, value in given.items() if value is not None)
-        self._judge(f"assert_syscall({', '.join(typed)})", asked, low, high)
+        self._assert("syscall", *names, count=count, min=min, max=max, **filters)
 
-    def _judge(self, typed: str, asked: Query, low: int, high: int | None) -> None:
-        """Hold the calls that were asked for against the bounds."""
+    def assert_syscall_order(self, /, *steps: Step) -> None:
+        """Calls that match the steps were made in this order; others may be in between.
+
+        Each step is a ``call(name, **filters)`` from ``pytest_ebpf``, with the filters of `syscalls`. A call counts
+        for a step if it began after that of the step before had returned: two that overlap, in two threads, have no
+        order. Of a fork, the next step may be what the new process does before the fork returns.
+
+        >>> recording.assert_syscall_order(call("openat", path="/etc/hosts"), call("connect"))
+        """
         __tracebackhide__ = True
-        tally = self._tally(asked)
-        if high is not None and tally.least > high:
-            problem = f"expected {_expected(low, high)}, found {tally.least}"
-            if high == 0:
-                problem = f"{_calls(tally.least)} matched"
-            raise AssertionError(
-                report.too_many(f"{typed}: {problem}", tally.found, start_ns=self._start_ns, counted=tally.counted)
-            )
-        if tally.most is not None and tally.most < low:
-            problem = f"expected {_expected(low, high)}, found {tally.least or 'none'}"
-            if low == 1 and high is None:
-                problem = "no call matched"
-            raise AssertionError(
-                report.too_few(
-                    f"{typed}: {problem}",
-                    asked,
-                    tally.found,
-                    self._events(None),
-                    start_ns=self._start_ns,
-                    counted=tally.counted,
-                )
-            )
-        if tally.least < low or (high is not None and (tally.most is None or tally.most > high)):
-            raise InconclusiveRecording(
-                report.inconclusive(
-                    f"{typed}: can't be decided: expected {_expected(low, high)}, found {_range(tally)}",
-                    asked,
-                    tally.found,
-                    tally.unsure,
-                    tally.gaps,
-                    start_ns=self._start_ns,
-                    counted=tally.counted,
-                )
-            )
-        if high == 0:
-            self._warn_of_siblings(typed, asked)
+        self._assert("syscall_order", *steps)
+
+    def assert_no_file_access(self, /, path: object, ops: object = None) -> None:
+        """Nothing was done to the file, nor tried: by any call, through any path, descriptor or hard link.
+
+        ``path`` is that of `files`: exact, a glob, a compiled regex, a path or a function. ``ops`` are those of
+        `files`, one or several; unless told, any, also a stat that found nothing. Other hard links of the file count
+        if ``path`` is exact and absolute, and the file is still there.
+
+        >>> recording.assert_no_file_access("/etc/shadow")
+        """
+        __tracebackhide__ = True
+        self._assert("no_file_access", path, ops)
+
+    def assert_file_opened(self, /, path: object, mode: str | None = None) -> None:
+        """The file was opened, and that succeeded; in this mode of Python's ``open``, if one is given.
+
+        ``mode`` is judged by the flags of the call, so of any program: ``"r"`` is O_RDONLY, ``"w"`` O_WRONLY with
+        O_TRUNC, ``"a"`` with O_APPEND, ``"x"`` with O_CREAT and O_EXCL, and ``"+"`` makes each O_RDWR. ``"b"`` and
+        ``"t"`` are Python's own and say nothing.
+
+        >>> recording.assert_file_opened("/etc/hosts")
+        """
+        __tracebackhide__ = True
+        self._assert("file_opened", path, mode)
+
+    def assert_only_writes_under(self, /, *dirs: str | os.PathLike[str]) -> None:
+        """Files are made, written, truncated, renamed, removed, linked and changed under these directories alone.
+
+        Judged by the real path, with all symlinks followed as they were at the call. What failed wrote nothing.
+        Devices that keep nothing (/dev/null, terminals), pipes, sockets, memfds, the process's own /proc entries, and
+        the files that pytest's output goes to, are no places. A file with more hard links than are found under the
+        directories, and a file system mounted over them in the recording, make it inconclusive.
+
+        >>> recording.assert_only_writes_under("/tmp")
+        """
+        __tracebackhide__ = True
+        self._assert("only_writes_under", *dirs)
+
+    def assert_only_reads_under(self, /, *dirs: str | os.PathLike[str], runtime: bool = True) -> None:
+        """Files are opened for reading, read, listed, mapped and executed under these directories alone.
+
+        As `assert_only_writes_under`. A stat is no read. With ``runtime`` what any program needs is allowed too: the
+        interpreter with its standard library and installed packages, shared libraries, the loader's cache, locales,
+        time zones, certificates. docs/assertions.md has the list.
+
+        >>> recording.assert_only_reads_under("/etc", "/bin")
+        """
+        __tracebackhide__ = True
+        self._assert("only_reads_under", *dirs, runtime=runtime)
+
+    def assert_durable(self, /, path: str | os.PathLike[str]) -> None:
+        """What was written to the file, and its name, would be there after a crash.
+
+        After the last write to the file came an fsync, fdatasync, msync(MS_SYNC), syncfs or sync, or the writes were
+        O_SYNC or O_DSYNC; of a file that was renamed or linked into place, before that. After it got its name, its
+        directory was synced. A file that was written where it lay needs no sync of the directory. The text says
+        which step is missing.
+
+        >>> recording.assert_durable("/tmp/state.json")
+        """
+        __tracebackhide__ = True
+        self._assert("durable", path)
+
+    def assert_no_network(self, /, allow: Sequence[object] = ()) -> None:
+        """Nobody was reached, nor tried, but those in ``allow``.
+
+        That is each connect, send, receive and accept, each question of DNS, and each bind or listen on an address
+        that others reach, on any kind of socket; netlink is none. Unix sockets of processes outside this test count;
+        those inside, socketpairs, and ``socket()`` alone don't. ``allow`` has addresses as the filter ``address``:
+        ``"127.0.0.1"``, ``"10.0.0.1:80"``, ``"[::1]:80"``, ``"10.0.0.0/8"``, ``"unix:/run/x"``, ``"example.org"``,
+        ``"loopback"``, ``"private"``, ``"public"``, ``"unix"``. A host's name allows its look-up and the addresses
+        that DNS gave for it in the recording.
+
+        >>> recording.assert_no_network(allow=["loopback"])
+        """
+        __tracebackhide__ = True
+        self._assert("no_network", **({"allow": allow} if allow != () else {}))
+
+    def assert_connected(self, /, destination: object) -> None:
+        """A connection to the destination was made.
+
+        A connect that was still under way when it returned (EINPROGRESS) counts once data went through it.
+
+        >>> recording.assert_connected("127.0.0.1:8080")
+        """
+        __tracebackhide__ = True
+        self._assert("connected", destination)
+
+    def assert_only_connects_to(self, /, *destinations: object) -> None:
+        """Connections, datagrams and questions of DNS go to these destinations alone, or nowhere.
+
+        As `assert_no_network` with these allowed, but neither what others send here matters, nor who may, nor what is
+        sent on connections that are there already.
+
+        >>> recording.assert_only_connects_to("127.0.0.1:8080")
+        """
+        __tracebackhide__ = True
+        self._assert("only_connects_to", *destinations)
+
+    def assert_no_exec(self, /, allow: Sequence[object] = ()) -> None:
+        """No program was executed but those in ``allow``, nor an existing one tried.
+
+        ``allow`` has paths, globs, or bare names that stand for a program wherever it lies. A look along PATH that
+        found nothing is no attempt.
+
+        >>> recording.assert_no_exec(allow=["git", "/usr/bin/ssh"])
+        """
+        __tracebackhide__ = True
+        self._assert("no_exec", **({"allow": allow} if allow != () else {}))
+
+    def assert_exec(self, /, program: object, argv: object = None) -> None:
+        """The program was executed: by path, glob or bare name; with these arguments, a list or a function, if given.
+
+        >>> recording.assert_exec("git", argv=["git", "status"])
+        """
+        __tracebackhide__ = True
+        self._assert("exec", program, argv)
+
+    def assert_no_leaked_processes(self) -> None:
+        """No process that the test function started is still alive, nor a descendant of one, also a daemon.
+
+        As a rule of a marker it is asked at the end of the teardown, of what the test's own fixtures started too.
+
+        >>> recording.assert_no_leaked_processes()
+        """
+        __tracebackhide__ = True
+        self._assert("no_leaked_processes")
+
+    def assert_max(self, /, **budget: int | str) -> None:
+        """At most so many of each: of calls by name, or ``syscalls``, ``opens``, ``connects``, ``execs``, ``forks``,
+        ``syncs``, ``bytes_read`` and ``bytes_written``.
+
+        Names of calls count every call, also those that failed; the others what was done, by whichever call. Bytes
+        are those of files, and may be a text such as ``"1MiB"`` or ``"20 kB"``.
+
+        >>> recording.assert_max(openat=5, fsync=2, bytes_written="1MiB")
+        """
+        __tracebackhide__ = True
+        self._assert("max", **budget)
+
+    # What they are made of
+
+    def _assert(self, rule: str, /, *args: Any, **kwargs: Any) -> None:
+        __tracebackhide__ = True
+        self._ask(rules.question(self._table, rule, *args, **kwargs))
+
+    def _ask(self, question: Question) -> None:
+        """Ask a question that `rules` prepared."""
+        __tracebackhide__ = True
+        try:
+            with self._silently():
+                question.judge(self)
+        except (AssertionError, InconclusiveRecording) as error:
+            if self._shown_in:
+                error.add_note(f"whole recording: {self._shown_in}")
+            raise
+
+    def _file_effects(self) -> list[FileEvent]:
+        """Everything done to files, in order."""
+        with self._silently():
+            calls = self._events(calls_of("files", self._table))
+            return [event for call in calls for event in file_events(call, self._table)]
+
+    def _network_effects(self) -> list[NetworkEvent]:
+        """Everything done on sockets, in order, with the hosts that are known."""
+        with self._silently():
+            names = calls_of("network", self._table)
+            calls = self._events(names)
+            whole = self._context(names)
+            if any(call.payloads for call in whole or calls):
+                with self._silently(entirely=True):
+                    load()
+            told = (event for call in whole or calls for event in network_events(call, self._table))
+            found = [*with_names(told)]
+            if whole is not None:
+                here = {(call.tid, call.timestamp_ns) for call in calls}
+                found = [event for event in found if (event.tid, event.timestamp_ns) in here]
+            return found
+
+    def _process_effects(self) -> list[ProcessEvent]:
+        """Everything done with processes, in order."""
+        with self._silently():
+            calls = (*self._events(calls_of("processes", self._table)), *self._ends())
+            return [event for call in calls for event in process_events(call, self._table)]
 
     def _select(self, asked: Query) -> tuple[Sequence[SyscallEvent], Sequence[SyscallEvent]]:
+        """The calls that match, and those of which it can't be told."""
+        if asked.needs_hosts:
+            asked.learn(self._network_effects())
         events = self._events(asked.names)
         # Counting calls by name alone mustn't decode them.
         return asked.select(events) if asked.filters else (events, ())
 
-    def _tally(self, asked: Query) -> _Tally:
-        found, unsure = self._select(asked)
-        counted = 0
-        bounded = 0
-        unbounded = False
-        gaps = []
-        for gap in self.gaps:
-            if gap.calls is not None and gap.calls.isdisjoint(gap.calls if asked.names is None else asked.names):
-                continue  # of other calls; or of none, where only parts are missing
-            inside = asked.names is None or (gap.calls is not None and gap.calls <= asked.names)
-            if gap.exact and inside and not asked.filters:
-                counted += gap.count
-                continue
-            gaps.append(gap)
-            if gap.exact:
-                bounded += gap.count
-            else:
-                unbounded = True
-        least = len(found) + counted
-        most = None if unbounded else least + len(unsure) + bounded
-        return _Tally(found, unsure, tuple(gaps), counted, least, most)
+    def _matching(self, kind: Kind, asked: Query, events: Iterable[E]) -> Events[E]:
+        with self._silently():
+            found, unsure = asked.select(sorted(events, key=lambda event: event.timestamp_ns))
+        ops = next((each.value for each in asked.filters if each.name == "op"), None)
+        if isinstance(ops, str):
+            ops = [ops]
+        wanted = frozenset(ops) if isinstance(ops, (list, tuple, set, frozenset)) else None
+        return self._shown(found, unsure, calls_of(kind, self._table, wanted), kind)
 
-    def _warn_of_siblings(self, typed: str, asked: Query) -> None:
-        __tracebackhide__ = True
-        matched: list[str] = []
-        for sibling in asked.siblings():
-            events = self._events(sibling.names)
-            number = sum(1 for event in events if sibling.test(event))
-            if number:
-                matched.extend(f"{name} ({number})" for name in sibling.patterns)
-        if matched:
-            names = ", ".join(matched)
-            warnings.warn(
-                f"{typed} holds, but its sibling matched: {names}",
-                SiblingCallWarning,
-                stacklevel=_stacklevel(),
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Tally:
-    """How many calls matched, and how sure that is."""
-
-    found: Sequence[SyscallEvent]
-    unsure: Sequence[SyscallEvent]
-    gaps: tuple[Gap, ...]
-    """Those that could add a call."""
-    counted: int
-    """Calls whose records were lost but whose number is known."""
-    least: int
-    most: int | None
-    """None where nothing bounds it."""
-
-
-def _bounds(count: int | None, low: int | None, high: int | None) -> tuple[int, int | None]:
-    __tracebackhide__ = True
-    for name, value in (("count", count), ("min", low), ("max", high)):
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name}: expected int, not {type(value).__name__}")
-        if value < 0:
-            raise ValueError(f"{name}: {value} calls are impossible: it must not be negative")
-    if count is not None:
-        if low is not None or high is not None:
-            raise TypeError("count: an exact number takes neither min nor max beside it")
-        return count, count
-    if low is None:
-        low = 0 if high == 0 else 1
-    if high is None and low == 0:
-        raise ValueError("min: 0 without max holds for anything (give max, or leave min out)")
-    if high is not None and low > high:
-        raise ValueError(f"min: {low} is more than max, {high}")
-    return low, high
-
-
-def _expected(low: int, high: int | None) -> str:
-    if high == 0:
-        return "no call"
-    if high is None:
-        return f"at least {_calls(low)}"
-    if low == high:
-        return f"exactly {_calls(low)}"
-    if low == 0:
-        return f"at most {_calls(high)}"
-    return f"{low} to {_calls(high)}"
-
-
-def _calls(count: int) -> str:
-    return "1 call" if count == 1 else f"{count} calls"
-
-
-def _range(tally: _Tally) -> str:
-    if tally.most is None:
-        return f"{tally.least} or more"
-    return str(tally.least) if tally.least == tally.most else f"{tally.least} to {tally.most}"
-
-
-_PACKAGE = __file__.rpartition("/")[0] + "/"
-
-
-def _stacklevel() -> int:
-    """The level of the user's own line for ``warnings.warn``: the first frame outside this package."""
-    level = 1
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-        level += 1
-    return level
+    def _shown(
+        self, found: Iterable[E], unsure: Iterable[E], names: frozenset[str] | None, kind: Kind | None = None
+    ) -> Events[E]:
+        """Events for the user, with the gaps that may hide more of them."""
+        return Events(
+            found,
+            undecided=unsure,
+            table=self._table,
+            start_ns=self._start_ns,
+            kind=kind,
+            gaps=gaps_in(self.gaps, names),
+        )

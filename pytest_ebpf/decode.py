@@ -110,6 +110,46 @@ class Capture(enum.IntEnum):
     MESSAGES_OUT = 19
 
 
+class Wait(enum.IntEnum):
+    """How a call waits for others, and so may be handed work."""
+
+    NOTHING = 0
+    LOCK = 1
+    READY_POLL = 2
+    READY_EPOLL = 3
+    READY_PPOLL = 4
+    READY_EPOLL2 = 5
+    READY_SELECT = 6
+    DATA = 7
+    SLEEP = 8
+    HASTY = 9
+
+
+WAIT_OF_CALL = {
+    "accept": Wait.DATA,
+    "accept4": Wait.DATA,
+    "clock_nanosleep": Wait.SLEEP,
+    "epoll_pwait": Wait.READY_EPOLL,
+    "epoll_pwait2": Wait.READY_EPOLL2,
+    "epoll_wait": Wait.READY_EPOLL,
+    "futex": Wait.LOCK,
+    "mq_timedreceive": Wait.DATA,
+    "msgrcv": Wait.DATA,
+    "nanosleep": Wait.SLEEP,
+    "poll": Wait.READY_POLL,
+    "ppoll": Wait.READY_PPOLL,
+    "pselect6": Wait.READY_SELECT,
+    "read": Wait.DATA,
+    "readv": Wait.DATA,
+    "recvfrom": Wait.DATA,
+    "recvmmsg": Wait.DATA,
+    "recvmsg": Wait.DATA,
+    "select": Wait.READY_SELECT,
+    "semop": Wait.DATA,
+    "semtimedop": Wait.DATA,
+}
+
+
 class Payload(enum.IntEnum):
     """Where a call that sends or receives has its data."""
 
@@ -218,6 +258,7 @@ class RawCall(tuple[Any, ...]):
     tid = property(lambda self: self[13])
     segment = property(lambda self: self[14])
     tag = property(lambda self: self[15])
+    since = property(lambda self: self[16])
     kind = property(lambda self: self[18])
     nr = property(lambda self: self[17] + (RING if self[18] == RING_KIND else 0))
     flags = property(lambda self: self[19])
@@ -587,7 +628,8 @@ def specs(table: Table, rows: int) -> bytes:
             if call.name in QUIET_CALLS:
                 flags |= SpecFlag.QUIET
             captures += [Capture.NONE] * (CALL_ARGS - len(captures))
-            SPEC.pack_into(content, number * SPEC.size, *captures, flags, PAYLOAD_OF_CALL.get(call.name, 0))
+            kinds = PAYLOAD_OF_CALL.get(call.name, 0) | WAIT_OF_CALL.get(call.name, 0) << 4
+            SPEC.pack_into(content, number * SPEC.size, *captures, flags, kinds)
     return bytes(content)
 
 

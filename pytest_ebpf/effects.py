@@ -172,10 +172,16 @@ def _targets(name: str) -> tuple[_Target, ...]:
 
 
 @functools.cache
-def calls_of(kind: Kind, table: Table) -> frozenset[str]:
-    """Names of the calls, and of the operations on an io_uring, that can have effects of that kind."""
-    ops = {*OPS[kind], *(["read", "write"] if kind == "network" else [])}
-    return frozenset(name for name in table.names if any(target.op in ops for target in _targets(name)))
+def calls_of(kind: Kind, table: Table, ops: frozenset[str] | None = None) -> frozenset[str]:
+    """Names of the calls, and of the operations on an io_uring, that can have effects of that kind.
+
+    Only those with one of ``ops``, if given.
+    """
+    wanted = frozenset(OPS[kind]) if ops is None else ops
+    if kind == "network":
+        as_of_files = {of_file for of_file, of_socket in _OF_SOCKETS.items() if of_socket in wanted}
+        wanted |= as_of_files | (frozenset({"send", "receive", "read", "write"}) if "dns" in wanted else frozenset())
+    return frozenset(name for name in table.names if any(target.op in wanted for target in _targets(name)))
 
 
 def file_events(call: SyscallEvent, table: Table) -> Iterator[FileEvent]:

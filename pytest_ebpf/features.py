@@ -32,6 +32,7 @@ class Choice:
     engine: str
     why: str
     problem: EngineUnavailable | None = None
+    is_lent: bool = False
 
     def __str__(self) -> str:
         system = f"{platform.system()} {platform.release()} {platform.machine()}"
@@ -41,8 +42,13 @@ class Choice:
         return f"no engine on {system}: {self.problem.cause}{hint}"
 
 
-def choose(wanted: str) -> Choice:
-    """The engine for ``--ebpf-engine=wanted``. Looks for a few files, and imports nothing."""
+def choose(wanted: str, lent: str | None = None) -> Choice:
+    """The engine for ``--ebpf-engine=wanted``. Looks for a few files, and imports nothing.
+
+    ``lent`` is the name of one that somebody else runs for this process.
+    """
+    if lent and wanted in ("auto", lent):
+        return Choice(lent, "lent by pytest-ebpf run", is_lent=True)
     if wanted != "auto":
         return _choice(wanted, f"as asked: --ebpf-engine={wanted}")
     if bcc_package() is not None and not _has_libbpf():

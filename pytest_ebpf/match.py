@@ -16,12 +16,25 @@ from typing import Any, NoReturn, TypeVar, overload
 
 from . import syscalls
 from .effects import OPS, Kind, calls_of
-from .events import Address, Effect, Process, SyscallEvent
+from .errors import InconclusiveRecording
+from .events import Address, Effect, Gap, Process, SyscallEvent
 from .events import ip_address as _ip
 from .notation import escape
 from .syscalls import Argument, Syscall, Table
 
-__all__ = ["Events", "Filter", "Query", "effect_query", "lines", "query"]
+__all__ = [
+    "Events",
+    "Filter",
+    "Query",
+    "address_class",
+    "address_test",
+    "effect_query",
+    "is_host_name",
+    "lines",
+    "query",
+    "split_port",
+    "text_test",
+]
 
 Verdict = bool | None
 """True, False, or None where the event doesn't say."""
@@ -35,13 +48,16 @@ E = TypeVar("E", bound=SyscallEvent | Effect)
 class Events(Sequence[E]):
     """Events in kernel order: a sequence that never changes.
 
-    It is false when empty and equal to a list or tuple of the same events.
+    It is false when empty and equal to a list or tuple of the same events. Each answer that more events could
+    change (that there are none, ``len``, ``==``, ``paths``, ``addresses``, ``nbytes``, and ``first`` and ``last``
+    of none) raises InconclusiveRecording while some are ``undecided``, or a gap of the recording may hide some.
+    Single events, loops, ``format`` and ``known`` are always there.
 
     >>> Events().where(ok=False).first is None
     True
     """
 
-    __slots__ = ("_events", "_kind", "_start_ns", "_table", "_undecided")
+    __slots__ = ("_events", "_gaps", "_kind", "_start_ns", "_table", "_undecided")
 
     def __init__(
         self,
@@ -51,6 +67,7 @@ class Events(Sequence[E]):
         table: Table | None = None,
         start_ns: int | None = None,
         kind: Kind | None = None,
+        gaps: Iterable[Gap] = (),
     ) -> None:
         # A sequence other than a list is taken for a snapshot, so that a lazy one isn't decoded here.
         frozen = isinstance(events, Sequence) and not isinstance(events, list)
@@ -59,33 +76,71 @@ class Events(Sequence[E]):
         self._table = table
         self._start_ns = start_ns
         self._kind = kind
+        self._gaps = tuple(gaps)
+
+    def _with(self, events: Iterable[E], undecided: Iterable[E] = ()) -> Events[E]:
+        """Others of the same recording."""
+        return Events(
+            events,
+            undecided=undecided,
+            table=self._table,
+            start_ns=self._start_ns,
+            kind=self._kind,
+            gaps=self._gaps,
+        )
+
+    def _decided(self, what: str) -> None:
+        """Raise InconclusiveRecording if more events may belong here."""
+        __tracebackhide__ = True
+        if not self._undecided and not self._gaps:
+            return
+        text = [f"{what}: can't be decided: {_counted(len(self._events), 'event')} or more"]
+        text.extend(f"  gap: {escape(str(gap))}" for gap in self._gaps)
+        if self._undecided:
+            text.append("may belong here too:")
+            start_ns = self._undecided[0].timestamp_ns if self._start_ns is None else self._start_ns
+            text.extend(f"  {line}" for line in lines(self._undecided[:_SHOWN_IN_REPR], start_ns))
+            if len(self._undecided) > _SHOWN_IN_REPR:
+                text.append(f"  ... and {len(self._undecided) - _SHOWN_IN_REPR} more")
+        raise InconclusiveRecording("\n".join(text))
+
+    @property
+    def known(self) -> Sequence[E]:
+        """The same events as a plain sequence, which answers whatever else may be missing."""
+        return self._events
 
     @property
     def undecided(self) -> Events[E]:
         """Events that may belong here too, but couldn't be read well enough to tell.
 
-        ``assert_no_syscall`` and ``assert_syscall`` mind them; ``len()`` doesn't count them.
+        All assertions mind them.
         """
         return Events(self._undecided, table=self._table, start_ns=self._start_ns, kind=self._kind)
 
     @property
     def first(self) -> E | None:
         """The earliest event, None if there is none."""
-        return self._events[0] if self._events else None
+        __tracebackhide__ = True
+        return self._events[0] if self else None
 
     @property
     def last(self) -> E | None:
         """The latest event, None if there is none."""
-        return self._events[-1] if self._events else None
+        __tracebackhide__ = True
+        return self._events[-1] if self else None
 
     @property
     def paths(self) -> set[str]:
         """The path of each event that has one: real where known, else absolute, else as passed."""
+        __tracebackhide__ = True
+        self._decided("paths")
         return {path for path in map(_path_of, self._events) if path is not None}
 
     @property
     def addresses(self) -> set[str]:
         """The socket addresses, as in ``{"127.0.0.1:80", "unix:/run/x"}``."""
+        __tracebackhide__ = True
+        self._decided("addresses")
         found = (getattr(event, "address", None) for event in self._events)
         return {str(address) for address in found if address is not None}
 
@@ -95,6 +150,8 @@ class Events(Sequence[E]):
 
         ``sendmmsg`` and ``recvmmsg`` return a number of messages and add nothing.
         """
+        __tracebackhide__ = True
+        self._decided("nbytes")
         return sum(map(_nbytes_of, self._events))
 
     def where(self, /, **filters: Any) -> Events[E]:
@@ -112,7 +169,7 @@ class Events(Sequence[E]):
         found, unsure = wanted.select(self._events)
         unsure.extend(event for event in self._undecided if wanted.test(event) is not False)
         unsure.sort(key=_timestamp_ns)
-        return Events(found, undecided=unsure, table=self._table, start_ns=self._start_ns, kind=self._kind)
+        return self._with(found, unsure)
 
     def format(self, limit: int | None = None) -> str:
         """The events in strace's notation, one a line, each with its time and process.
@@ -138,24 +195,38 @@ class Events(Sequence[E]):
     def __getitem__(self, index: slice) -> Events[E]: ...
     def __getitem__(self, index: int | slice) -> E | Events[E]:
         if isinstance(index, slice):
-            return Events(self._events[index], table=self._table, start_ns=self._start_ns, kind=self._kind)
+            return self._with(self._events[index], self._undecided)
         return self._events[index]
 
     def __len__(self) -> int:
+        __tracebackhide__ = True
+        self._decided("len")
         return len(self._events)
+
+    def __bool__(self) -> bool:
+        __tracebackhide__ = True
+        if not self._events:
+            self._decided("whether there is none")
+        return bool(self._events)
 
     def __iter__(self) -> Iterator[E]:
         return iter(self._events)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, (Events, list, tuple)):
-            return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
-        return NotImplemented
+        __tracebackhide__ = True
+        if not isinstance(other, (Events, list, tuple)):
+            return NotImplemented
+        mine, theirs = self._events, other._events if isinstance(other, Events) else other
+        if _is_within(mine, theirs):  # if it isn't, no further event makes them equal
+            self._decided("==")
+        if isinstance(other, Events) and _is_within(theirs, mine):
+            other._decided("==")
+        return len(mine) == len(theirs) and all(a == b for a, b in zip(mine, theirs, strict=True))
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        shown = [_call_text(event) for event in self._events[:_SHOWN_IN_REPR]]
+        shown = [_shortened(_call_text(event)) for event in self._events[:_SHOWN_IN_REPR]]
         if len(self._events) > len(shown):
             shown.append("...")
         head = _counted(len(self._events), "event")
@@ -165,6 +236,17 @@ class Events(Sequence[E]):
 
 
 _SHOWN_IN_REPR = 3
+_REPR_WIDTH = 60
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _REPR_WIDTH else text[: _REPR_WIDTH - 3] + "..."
+
+
+def _is_within(events: Iterable[object], others: Iterable[object]) -> bool:
+    """Whether the others have all the events, in this order."""
+    rest = iter(others)
+    return all(any(event == other for other in rest) for event in events)
 
 
 def _timestamp_ns(event: SyscallEvent | Effect) -> int:
@@ -241,6 +323,10 @@ class Filter:
     """For an event that doesn't match: in which way, as in ``'/etc/hosts' is not '*/app.toml'``."""
     unlikeness: Callable[[Any], float] | None = None
     """For ordering near misses, from 1 (nearly a match) to 2; None is 1 for any."""
+    accepts: Callable[[str], bool] | None = None
+    """Of a filter on the path: the same on one spelling."""
+    hosts: dict[tuple[int, int], set[str]] | None = None
+    """Of a filter on a host's name: the names that calls are for, by thread and time."""
 
 
 class Query:
@@ -265,6 +351,19 @@ class Query:
         # Cheap ones first; a user's function sees only what the others let through.
         ordered = sorted(filters, key=lambda f: (callable(f.value), f.name == "where", f.name == "path"))
         self._tests = tuple(f.test for f in ordered)
+
+    @property
+    def needs_hosts(self) -> bool:
+        """A filter asks for a host's name: see `learn`."""
+        return any(f.hosts is not None for f in self.filters)
+
+    def learn(self, effects: Iterable[Effect]) -> None:
+        """Take the names of hosts from effects on the network, for their calls."""
+        for effect in effects:
+            host = getattr(effect, "host", None)
+            for f in self.filters:
+                if f.hosts is not None and host is not None:
+                    f.hosts.setdefault((effect.tid, effect.timestamp_ns), set()).add(host)
 
     def test(self, event: SyscallEvent | Effect) -> Verdict:
         """Whether the event matches: False wins over None (unknown), and None over True."""
@@ -292,7 +391,7 @@ class Query:
                 unsure.append(event)
         return found, unsure
 
-    def misses(self, event: SyscallEvent) -> list[str]:
+    def misses(self, event: SyscallEvent | Effect) -> list[str]:
         """A note for each filter that says no."""
         return [f"{f.name}: {f.why(event)}" for f in self.filters if f.test(event) is False]
 
@@ -300,7 +399,7 @@ class Query:
         """A note for each filter that can't tell."""
         return [f"{f.name}: {_doubt(f)}" for f in self.filters if f.test(event) is None]
 
-    def unlikeness(self, event: SyscallEvent) -> float:
+    def unlikeness(self, event: SyscallEvent | Effect) -> float:
         """How far off the filters are that say no: 0 if none is."""
         return sum(1.0 if f.unlikeness is None else f.unlikeness(event) for f in self.filters if f.test(event) is False)
 
@@ -482,7 +581,7 @@ def _reject_contradictions(filters: Mapping[str, object]) -> None:
     if isinstance(port, int) and isinstance(address, str):
         if address == "unix" or address.startswith("unix:"):
             raise ValueError(f"address={address!r} and port={port} contradict: unix sockets have no port")
-        own = _address_parts(address)[1]
+        own = split_port(address)[1]
         if own is not None and own != port:
             raise ValueError(f"address={address!r} and port={port} contradict each other")
 
@@ -580,6 +679,17 @@ def _text_value(name: str, value: object) -> _Accept:
     if _is_predicate(name, value):
         return _predicate(value)  # type: ignore[arg-type]
     _wrong_type(name, "str (exact or glob), a compiled regex, os.PathLike or a function", value)
+
+
+def text_test(name: str, value: object) -> Callable[[str], bool]:
+    """A test of a path or name: exact, a glob, a compiled regex, os.PathLike, or a function on it.
+
+    Raises TypeError or ValueError for anything else; ``name`` says in the text where it stands.
+
+    >>> text_test("path", "/etc/*")("/etc/hosts")
+    True
+    """
+    return _text_value(name, value).test
 
 
 def _int_value(name: str, value: object, expected: str = "int or a function") -> _Accept:
@@ -963,7 +1073,7 @@ def _path(scope: _Scope, name: str, value: object) -> Filter:
         others = [p for p in event.paths if p not in (event.realpath, event.abspath, event.path)]
         return " and ".join(f"{_quote(path)} {accept.phrase}" for path in (shown, *others[-1:]))
 
-    return Filter(name, value, test, why, _unlikeness(accept.text, lambda event: event.paths))
+    return Filter(name, value, test, why, _unlikeness(accept.text, lambda event: event.paths), accepts)
 
 
 _AT_FDCWD = -100
@@ -1098,7 +1208,7 @@ def _argument_value(scope: _Scope, argument: Argument, value: object) -> _Accept
             _wrong_type(name, "a list of str or a function", value)
         return _Accept(tuple(value).__eq__, f"is not {_typed(value)}")
     if kind in _ADDRESSES:
-        accepts = _address_value(name, value)
+        accepts = address_test(name, value)
         return _Accept(lambda found: accepts(found, ""), f"is not {_typed(value)}")
     if isinstance(value, str):
         if not argument.constants:
@@ -1216,7 +1326,7 @@ _IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _ADDRESS_CLASSES = ("loopback", "private", "public", "unix")
 _SPELLINGS = (
     "valid are an IP address, IP:port, [IPv6]:port, a network such as 10.0.0.0/8, unix:/path, "
-    "unix:@abstract, and the classes loopback, private, public, unix"
+    "unix:@abstract, a host name, and the classes loopback, private, public, unix"
 )
 # Fixed here: what ipaddress calls private differs between Python's versions.
 _PRIVATE = tuple(
@@ -1239,8 +1349,15 @@ _PRIVATE = tuple(
 )
 
 
-def _address_class(address: Address, call: str) -> str | None:
-    """One of the four classes, None for other families (netlink, packet, none at all)."""
+def address_class(address: Address, call: str) -> str | None:
+    """One of the four classes, None for other families (netlink, packet, none at all).
+
+    It is that of the address as the call, or the op of an effect, uses it: all addresses of this host are
+    ``"public"`` to bind.
+
+    >>> address_class(Address("AF_INET", "0.0.0.0", 80), "bind")
+    'public'
+    """
     if address.family == "AF_UNIX" or address.path is not None:
         return "unix"
     ip = _ip(address.host)
@@ -1254,8 +1371,29 @@ def _address_class(address: Address, call: str) -> str | None:
     return "private" if any(ip in network for network in _PRIVATE) else "public"
 
 
-def _address_parts(text: str) -> tuple[str, int | None]:
-    """Host and port of ``host``, ``host:port``, ``[v6]`` and ``[v6]:port``."""
+def is_host_name(text: str) -> bool:
+    """Whether a text is the name of a host, perhaps with a port, and no address or misspelt class.
+
+    >>> is_host_name("example.org:443"), is_host_name("10.0.0"), is_host_name("publik")
+    (True, False, False)
+    """
+    host, port = split_port(text)
+    if len(host) > 253 or not _HOST.fullmatch(host) or (port is not None and port > 65535):
+        return False
+    return "." in host or not difflib.get_close_matches(host, _ADDRESS_CLASSES, n=1)
+
+
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*(?=[A-Za-z0-9-]*[A-Za-z])[A-Za-z0-9-]{1,63}\.?"
+)
+
+
+def split_port(text: str) -> tuple[str, int | None]:
+    """Host and port of ``host``, ``host:port``, ``[v6]`` and ``[v6]:port``.
+
+    >>> split_port("[::1]:80")
+    ('::1', 80)
+    """
     bracketed = re.fullmatch(r"\[([^\]]*)\](?::(\d{1,5}))?", text)
     if bracketed:
         return bracketed[1], None if bracketed[2] is None else int(bracketed[2])
@@ -1265,8 +1403,14 @@ def _address_parts(text: str) -> tuple[str, int | None]:
     return text, None
 
 
-def _address_value(name: str, value: object) -> Callable[[Address, str], bool]:
-    """A test of an address, and of the call it was given to."""
+def address_test(name: str, value: object) -> Callable[[Address, str], bool]:
+    """A test of an address, and of the call it was given to; of host names it knows none.
+
+    Raises TypeError or ValueError for a value that no address has. ``name`` says in the text where it stands.
+
+    >>> address_test("address", "10.0.0.0/8")(Address("AF_INET", "10.1.2.3", 80), "connect")
+    True
+    """
     if isinstance(value, _IP_TYPES):
         value = str(value)
     if isinstance(value, Address):
@@ -1277,7 +1421,7 @@ def _address_value(name: str, value: object) -> Callable[[Address, str], bool]:
     if not isinstance(value, str):
         _wrong_type(name, "str, an ipaddress object, an Address or a function on one", value)
     if value in _ADDRESS_CLASSES:
-        return lambda address, call: _address_class(address, call) == value
+        return lambda address, call: address_class(address, call) == value
     if value.startswith("unix:"):
         if value == "unix:":
             raise ValueError(f"{name}: 'unix:' lacks a path (write 'unix' for any unix socket)")
@@ -1286,7 +1430,7 @@ def _address_value(name: str, value: object) -> Callable[[Address, str], bool]:
     if "/" in value:
         network = _network(name, value)
         return lambda address, call: (ip := _ip(address.host)) is not None and ip in network
-    host, port = _address_parts(value)
+    host, port = split_port(value)
     ip = None if "%" in host else _ip(host)
     if ip is None:
         near = difflib.get_close_matches(value, _ADDRESS_CLASSES, n=1)
@@ -1316,7 +1460,9 @@ def _addresses_of(event: SyscallEvent | Effect) -> tuple[Address, ...]:
 
 def _address(scope: _Scope, name: str, value: object) -> Filter:
     scope.require(name, "socket address", *_ADDRESSED)
-    accepts = _address_value(name, value)
+    if isinstance(value, str) and value not in _ADDRESS_CLASSES and is_host_name(value):
+        return _host(scope, name, value)
+    accepts = address_test(name, value)
     described = scope.described
 
     def test(event: SyscallEvent) -> Verdict:
@@ -1338,6 +1484,36 @@ def _address(scope: _Scope, name: str, value: object) -> Filter:
         return f"{escape(str(event.address))} {phrase}"
 
     return Filter(name, value, test, why)
+
+
+def _host(scope: _Scope, name: str, value: str) -> Filter:
+    """On the name of the other end: of an effect its host, of a call that which `Query.learn` was told."""
+    wanted, port = split_port(value)
+    wanted = wanted.rstrip(".").lower()
+    hosts: dict[tuple[int, int], set[str]] = {}
+
+    def test(event: SyscallEvent | Effect) -> Verdict:
+        addresses = _addresses_of(event)
+        if isinstance(event, Effect):
+            known = {host} if (host := getattr(event, "host", None)) is not None else set()
+        else:
+            known = hosts.get((event.tid, event.timestamp_ns), set())
+        if wanted == "localhost":
+            found = any(address_class(each, getattr(event, "op", event.name)) == "loopback" for each in addresses)
+        else:
+            found = wanted in known
+        if found and (port is None or any(each.port == port for each in addresses)):
+            return True
+        if "address" in event.unread or "host" in event.unread or event.name not in scope.described:
+            return None
+        # A name that DNS didn't tell in this recording may come from elsewhere.
+        unnamed = not known and wanted != "localhost" and any(each.ip is not None for each in addresses)
+        return None if unnamed and (port is None or any(each.port == port for each in addresses)) else False
+
+    def why(event: Any) -> str:
+        return f"{_quote(str(getattr(event, 'host', None) or event.address))} is not {_typed(value)}"
+
+    return Filter(name, value, test, why, hosts=hosts)
 
 
 def _port(scope: _Scope, name: str, value: object) -> Filter:
@@ -1362,6 +1538,33 @@ def _port(scope: _Scope, name: str, value: object) -> Filter:
     return Filter(name, value, test, why)
 
 
+def _nbytes(scope: _Scope, name: str, value: object) -> Filter:
+    """On the number of bytes that a call moved."""
+    if scope.calls and not any(_moves_bytes(call.name) for call in scope.calls):
+        if any(call.argument(name) for call in scope.calls):  # sync_file_range's own
+            return _argument(scope, name, value)
+        raise TypeError(f"{name}: {scope} no result in bytes, so this filter could never match")
+    accept = _number_value(scope, name, value)
+    accepts = accept.test
+    described = scope.described
+
+    def test(event: SyscallEvent) -> Verdict:
+        if not _moves_bytes(event.name):
+            return False if event.name in described else None
+        if _unanswered(event) or syscalls.ring_model(event.name):
+            return None
+        return event.ret is not None and event.ret >= 0 and accepts(event.ret)
+
+    def why(event: SyscallEvent) -> str:
+        return f"{event.ret} {accept.phrase}" if event.ret is not None and event.ret >= 0 else _result_text(event)
+
+    return Filter(name, value, test, why)
+
+
+def _moves_bytes(name: str) -> bool:
+    return (syscalls.ring_model(name) or name) in _MOVES_BYTES
+
+
 _COMPILERS: Mapping[str, Callable[[_Scope, str, object], Filter]] = {
     "address": _address,
     "comm": _comm,
@@ -1369,6 +1572,7 @@ _COMPILERS: Mapping[str, Callable[[_Scope, str, object], Filter]] = {
     "exe": _exe,
     "fd": _fd,
     "flags": _flags,
+    "nbytes": _nbytes,
     "ok": _ok,
     "path": _path,
     "pid": _task_id,

@@ -31,12 +31,13 @@ def escape(text: str) -> str:
     r"""The text with everything in escapes that isn't printable: safe to show anywhere.
 
     That is control characters, invisible and direction-changing ones, every separator but the space, and
-    bytes that are no UTF-8. As in C: ``\n``, and octal for each byte of UTF-8.
+    bytes that are no UTF-8. As in C: ``\n``, and octal for each byte of UTF-8. So are the signs by which continuous
+    integration takes a line of output for a command: ``::`` at the start of a word, and ``##``.
 
     >>> print(escape("a\x1b[31m\n\u202e\udcff"))
     a\33[31m\n\342\200\256\377
     """
-    return text if text.isprintable() else _escaped(text, "")
+    return text if text.isprintable() and not _COMMAND.search(text) else _escaped(text, "")
 
 
 def quoted(text: str, limit: int | None = None) -> str:
@@ -46,7 +47,7 @@ def quoted(text: str, limit: int | None = None) -> str:
     "say \"hi\"" "abc"...
     """
     kept = text[:limit]
-    plain = kept.isprintable() and not any(char in kept for char in _QUOTE)
+    plain = kept.isprintable() and not any(char in kept for char in _QUOTE) and not _COMMAND.search(kept)
     return f'"{kept if plain else _escaped(kept, _QUOTE)}"' + "..." * (len(kept) < len(text))
 
 
@@ -136,14 +137,18 @@ def call(
 
 
 _QUOTE = '"\\'
+_COMMAND = re.compile(r"(?<![^\s])::(?![0-9A-Fa-f]{0,4}(?:[:.%/\s]|$))|(?<=#)#")
+"""What GitHub's runners look for at the start of a line (``::error::``, which no address begins like) and anywhere in
+it (``##[error]``), as others do (``##vso[``, ``##teamcity[``)."""
 
 
 def _escaped(text: str, special: str, as_octal: str = "") -> str:
     out = []
+    forging = {found.start() for found in _COMMAND.finditer(text)}
     for position, char in enumerate(text):
         if char in special:
             out.append("\\" + char)
-        elif char.isprintable() and char not in as_octal:
+        elif char.isprintable() and char not in as_octal and position not in forging:
             out.append(char)
         elif char in _SHORT:
             out.append(_SHORT[char])

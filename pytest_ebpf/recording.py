@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from . import report
 from .assertions import Assertions
 from .errors import EbpfError
-from .events import Gap, SyscallEvent
-from .scope import Segments
+from .events import Gap, Process, SyscallEvent
+from .notation import escape
+from .scope import Owner, Segments
 from .session import Session
 from .syscalls import Table
 
 if TYPE_CHECKING:
+    from .amendments import Amended
     from .probes import Probe
 
 __all__ = ["Recording"]
@@ -28,8 +30,10 @@ class Recording(Assertions):
     Asked before it is open, or in a forked child, it raises EbpfError.
     """
 
-    def __init__(self, session: Session, parent: Recording | None = None) -> None:
+    def __init__(self, session: Session, owner: Owner, parent: Recording | None = None) -> None:
         self._session = session
+        self.owner = owner
+        """Whose recording it is."""
         self._parent = parent
         self._segments: Segments | None = None
         self._opened_ns = 0
@@ -49,7 +53,8 @@ class Recording(Assertions):
         ...     load_config("app.toml")
         >>> w.assert_syscall("openat", path="*/app.toml", count=1)
         """
-        part = Recording(self._session, self)
+        part = Recording(self._session, self.owner, self)
+        part._shown_in = self._shown_in
         with self._session.unobserved():
             part.open()
         try:
@@ -72,6 +77,20 @@ class Recording(Assertions):
         finally:
             self._session.resume(pause)
 
+    def include(self, pid: int) -> None:
+        """Add a process that somebody else started, with what descends from it now and later, until the test ends.
+
+        Raises EbpfError for a process that has ended or that another pytest process records, ValueError and TypeError
+        for what is no pid. What it did before isn't there.
+
+        >>> ebpf.include(server.pid)
+        """
+        __tracebackhide__ = True
+        self._session.include(pid, self.owner)
+
+    def _living(self) -> Sequence[Process]:
+        return self._session.living(self.owner, self._part)
+
     def attach(
         self,
         text: str | None = None,
@@ -93,7 +112,7 @@ class Recording(Assertions):
         with self._session.unobserved(entirely=True):
             from .probes import attach
 
-            scope, maps = self._session.scope_of(self._whole)
+            scope, maps = self._session.scope_of(self.owner, self._whole)
             silently = self._session.unobserved
             probe = attach(silently, scope, maps, text=text, src_file=src_file, cflags=cflags, usdt=usdt or {})
         self._probes.append(probe)
@@ -117,26 +136,52 @@ class Recording(Assertions):
         end = self._session.end_recording() if self._parent is None else self._session.begin_segment()
         self._segments = Segments(self._segments.first, end)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the window was opened."""
+        return self._segments is not None
+
     def describe(self) -> str:
         """The recording for a report: the first and last events, and the gaps."""
         if self._segments is None:
             return "nothing: the test function did not begin"
-        return report.recording(self.events, self.gaps)
+        told = [f"dropped by plugins: {count:,} ({escape(reason)})" for reason, count in self.dropped.items()]
+        return "\n".join([report.recording(self.events, self.gaps), *told])
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many events plugins dropped, by the reason that they gave."""
+        amended = self._amended(self._part)
+        return amended.dropped if amended is not None else {}
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Why absence isn't proven; empty if it is."""
-        return self._session.gaps(self._whole, self._part)
+        gaps = self._session.gaps(self.owner, self._part)
+        amended = self._amended(self._part)
+        return gaps if amended is None else (*gaps, *amended.gaps)
 
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
         __tracebackhide__ = True
-        return self._session.calls(self._whole, self._part, names)
+        return self._calls(self._part, names)
+
+    def _calls(self, part: Segments, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
+        amended = self._amended(part)
+        if amended is None:
+            return self._session.calls(self.owner, part, names)
+        return [event for event in amended.events if names is None or event.name in names]
+
+    def _amended(self, part: Segments) -> Amended | None:
+        """All events as plugins want them; None if there is no such plugin."""
+        if self._session.amendments is None:
+            return None
+        return self._session.amendments.amend(self._session.calls(self.owner, part, None))
 
     def _ends(self) -> Sequence[SyscallEvent]:
-        return self._session.ends(self._whole, self._part)
+        return self._session.ends(self.owner, self._part)
 
     def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:
-        return None if self._parent is None else self._session.calls(self._whole, self._whole, names)
+        return None if self._parent is None else self._calls(self._whole, names)
 
     def _silently(self, *, entirely: bool = False) -> AbstractContextManager[None]:
         return self._session.unobserved(entirely=entirely)

@@ -6,12 +6,13 @@ import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from .events import Gap, Process, SyscallEvent
+from .events import Effect, Gap, Process, SyscallEvent
 from .match import Events, Query, lines
 from .notation import escape
 
-__all__ = ["inconclusive", "recording", "too_few", "too_many"]
+__all__ = ["Finding", "findings", "inconclusive", "recording", "too_few", "too_many"]
 
 _SHOWN = 10
 """Events of a violation."""
@@ -25,6 +26,72 @@ _SHOWN_FIRST, _SHOWN_LAST = 10, 30
 _NOTE = "      "
 _WIDTH = 76
 """Leaves room for the ``E   `` that pytest puts before each line."""
+
+
+class Finding(NamedTuple):
+    """An event that an assertion is about, and what it has to do with it."""
+
+    event: SyscallEvent | Effect
+    note: str = ""
+
+    @property
+    def call(self) -> SyscallEvent:
+        """The call, of an effect too."""
+        return self.event.call if isinstance(self.event, Effect) else self.event
+
+
+def findings(
+    headline: str,
+    found: Sequence[Finding],
+    *,
+    start_ns: int,
+    unsure: Sequence[Finding] = (),
+    gaps: Sequence[Gap] = (),
+    hints: Iterable[str] = (),
+    misses: Sequence[Finding] = (),
+) -> str:
+    """Of any assertion: the calls it is about, each with why, those in doubt, the gaps, and what to do.
+
+    ``misses`` are calls that come near to what was wanted.
+    """
+    text = [headline]
+    for gap in gaps:
+        text.extend(_wrapped(gap.reason, "  gap: "))
+        text.extend(_wrapped(gap.hint, _NOTE))
+    text.extend(_found(found, start_ns))
+    for title, others in (("can't be told:", unsure), ("nearest misses:", misses)):
+        if others:
+            text.append(title)
+            text.extend(_found(others, start_ns))
+    for hint in dict.fromkeys(hints):
+        text.extend(_wrapped(hint, "  hint: "))
+    return "\n".join(text)
+
+
+def _found(found: Sequence[Finding], start_ns: int) -> Iterable[str]:
+    """The lines of findings, those of one call together, by process."""
+    notes: dict[tuple[int, int, str], list[str]] = {}
+    calls: list[SyscallEvent] = []
+    for finding in found:
+        call = finding.call
+        key = (call.tid, call.timestamp_ns, call.name)
+        if key not in notes:
+            calls.append(call)
+        notes.setdefault(key, []).extend([finding.note] if finding.note else [])
+    shown = _by_process(calls[:_SHOWN])
+    seen: list[Process] = []
+    for call, line in zip(shown, lines(shown, start_ns), strict=True):
+        yield f"  {line}"
+        yield from _chain_once(call.process, seen)
+        for note in dict.fromkeys(notes[call.tid, call.timestamp_ns, call.name]):
+            yield from _wrapped(note, _NOTE)
+    yield from _more(len(calls) - _SHOWN)
+
+
+def _by_process(events: Sequence[SyscallEvent]) -> list[SyscallEvent]:
+    """The events of one process together, the processes in the order in which they come first."""
+    order = {pid: place for place, pid in enumerate(dict.fromkeys(event.pid for event in events))}
+    return sorted(events, key=lambda event: order[event.pid])
 
 
 def too_many(headline: str, found: Sequence[SyscallEvent], *, start_ns: int, counted: int = 0) -> str:
@@ -110,7 +177,7 @@ def inconclusive(
 def recording(events: Events[SyscallEvent], gaps: Sequence[Gap]) -> str:
     """All of a window, for a section of the report: its first and last events, and its gaps."""
     first, last = _SHOWN_FIRST, _SHOWN_LAST
-    left_out = len(events) - first - last
+    left_out = len(events.known) - first - last
     if left_out > 0:
         text = [events[:first].format(), f"... {left_out:,} more ...", events[-last:].format()]
     else:
@@ -128,7 +195,14 @@ def _also(counted: int, after_others: bool) -> str:
 
 
 def _wrapped(sentence: str, indent: str) -> list[str]:
-    return textwrap.wrap(escape(sentence), _WIDTH, initial_indent=indent, subsequent_indent=_NOTE)
+    return textwrap.wrap(
+        escape(sentence),
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=_NOTE,
+        break_long_words=False,  # a path is to be found, and copied, as a whole
+        break_on_hyphens=False,
+    )
 
 
 def _more(count: int) -> list[str]:
@@ -138,12 +212,17 @@ def _more(count: int) -> list[str]:
 def _events(events: Sequence[SyscallEvent], start_ns: int) -> Iterable[str]:
     """The lines of events, and under the first of each child process how it came to be."""
     seen: list[Process] = []
-    for event, line in zip(events, lines(events, start_ns), strict=True):
+    grouped = _by_process(events)
+    for event, line in zip(grouped, lines(grouped, start_ns), strict=True):
         yield f"  {line}"
-        process = event.process
-        if not process.is_self and not any(process is known or process == known for known in seen):
-            seen.append(process)
-            yield f"{_NOTE}{_chain_text(process)}"
+        yield from _chain_once(event.process, seen)
+
+
+def _chain_once(process: Process, seen: list[Process]) -> Iterable[str]:
+    """How a child process came to be, where it is seen first."""
+    if not process.is_self and not any(process is known or process == known for known in seen):
+        seen.append(process)
+        yield f"{_NOTE}{_chain_text(process)}"
 
 
 _CHAIN = 5

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .decode import Note, NoteKind
-from .events import Process
+from .events import Process, SyscallEvent
 
-__all__ = ["End", "Scope", "Segments"]
+__all__ = ["End", "Kind", "Owner", "Scope", "Segments"]
 
 CLONE_THREAD = 0x00010000
 SIGSYS = 31
@@ -26,7 +28,68 @@ class Segments:
     """None while the window is open."""
 
     def __contains__(self, segment: int) -> bool:
-        return segment >= self.first and (self.end is None or segment < self.end)
+        return self.first <= segment < (BETWEEN if self.end is None else self.end)
+
+
+class Kind(enum.Enum):
+    """What an owner is."""
+
+    TEST = "test"
+    """A test that is recorded."""
+    UNRECORDED = "unrecorded"
+    """A test that isn't, or pytest itself between the tests."""
+    FIXTURE = "fixture"
+    """A fixture of a wider scope than one test: its processes and threads count for the tests that use it."""
+    INCLUDED = "included"
+    """A process that somebody else started and a test added."""
+    SESSION = "session"
+    """What was there before the first test: imports, collection. It counts for every test."""
+
+
+@dataclass(eq=False, slots=True)
+class Owner:
+    """Whose doing it is: every segment has one, and so has every task that was created in it."""
+
+    kind: Kind
+    name: str
+    """Node id of a test, or the fixture's scope and name."""
+    uses: Callable[[], Iterable[Owner]] = tuple
+    """Of a test: the owners whose processes and threads count for it too."""
+    first: int = 0
+    """Number of its first segment."""
+    call: Segments | None = None
+    """Of a test: its call phase."""
+    closed_ns: int | None = None
+    """When the test function was over, on CLOCK_MONOTONIC."""
+    ended_ns: int | None = None
+    """When the teardown was over."""
+    late: list[SyscallEvent] = field(default_factory=list)
+    """What its tasks did after that, and outside its windows; the first `LATE_KEPT`."""
+    rules: Any = None
+    """What it is held to, also after its end."""
+    seen: int = 0
+    """How many of them were reported."""
+    late_calls: int = 0
+    """How many calls that were."""
+
+    def __repr__(self) -> str:
+        return f"<{self.kind.value} {self.name}>"
+
+    def over_ns(self, tag: int) -> int | None:
+        """When what a task with this tag does began to be late; None if it isn't yet.
+
+        What a fixture of the test started may go on until the teardown is over.
+        """
+        in_call = self.call is not None and tag & NUMBER in self.call
+        return self.closed_ns if in_call else self.ended_ns
+
+
+LATE_KEPT = 1000
+BETWEEN = 1 << 31
+"""Set in the stamp of what happens while no window is open."""
+SHARED = 1 << 30
+"""Set in the tag of a task whose doings between windows are of no interest."""
+NUMBER = SHARED - 1
 
 
 def process_of(images: Mapping[int, Process], image: int, pid: int, comm: str) -> Process:
@@ -59,6 +122,8 @@ class Scope:
         self.ends: list[End] = []
         """Of the processes that ended, in that order."""
         self._threads: Counter[int] = Counter()
+        self._processes: dict[int, tuple[int, int]] = {}
+        """Tag and image of each live process, by its pid."""
 
     @property
     def slots(self) -> list[int]:
@@ -83,14 +148,13 @@ class Scope:
         else:
             self._exit(note)
 
-    def owns(self, whole: Segments, part: Segments, segment: int, tag: int, pid: int) -> bool:
-        """Whether an event belongs to ``part`` of the window ``whole``.
-
-        What another test started is that test's, whenever it acts.
-        """
-        if segment not in part:
-            return False
-        return pid == self.own_pid or tag == 0 or tag in whole
+    def living(self, is_owned: Callable[[int], bool]) -> list[Process]:
+        """The live processes, other than pytest, whose tag is owned so."""
+        return [
+            process_of(self.images, image, pid, "?")
+            for pid, (tag, image) in self._processes.items()
+            if pid != self.own_pid and is_owned(tag)
+        ]
 
     def _enrol(self, note: Note, exe: str | None) -> None:
         tid, pid, _, ns_pid, parent_pid, slot = note.args
@@ -98,6 +162,7 @@ class Scope:
         self._threads[pid] += 1
         if note.is_self:
             self.own_pid = pid
+        self._processes[pid] = (note.tag, note.image)
         if tid == pid:
             parent = self.images.get(ENROLLED | parent_pid)
             self.images[note.image] = Process(
@@ -112,6 +177,7 @@ class Scope:
             return
         parent = self.images.get(note.image)
         self._live[tid] = (slot, note.call)
+        self._processes[pid] = (note.tag, note.call)
         self.images[note.call] = Process(
             pid=pid,
             comm=note.comm,
@@ -126,6 +192,8 @@ class Scope:
         old_tid, slot = note.args[0], note.args[5]
         _, image = self._live.pop(old_tid, (0, 0))
         self._live[note.tid] = (slot, note.image)
+        if note.pid in self._processes:
+            self._processes[note.pid] = (self._processes[note.pid][0], note.image)
         before = self.images.get(image)
         start = before or Process(pid=note.pid, comm=note.comm, started_by=self._label(note.tag))
         self.images[note.image] = replace(start, comm=note.comm, exe=exe, argv=argv)
@@ -142,5 +210,6 @@ class Scope:
         if self._threads[note.pid] > 0:
             return
         del self._threads[note.pid]
+        self._processes.pop(note.pid, None)
         own, group = note.args[:2]  # before Linux 5.19 the group's is set only by exit_group and deadly signals
         self.ends.append(End(note, process_of(self.images, image, note.pid, note.comm), group or own))

@@ -1,20 +1,23 @@
 """One per pytest process: owns the engine and the memory shared with the BPF programs.
 
-Time is cut into *segments*, numbered upwards: every boundary of a window begins a new one. The current number stands in
-the control page, each call is stamped with it at entry, and a window is a range of numbers. Number 0 means that nothing
-is recorded. So opening and closing a window is a store to memory, and a call belongs to the window in which it began.
+Time is cut into *segments*, numbered upwards: every boundary of a window or a phase begins a new one, and each has an
+owner. The current number stands in the control page; each call is stamped with it at entry if a window is open, and a
+window is a range of numbers. So opening and closing a window is a store to memory, and a call belongs to the window in
+which it began. Whose doing the call is says its *tag*, the number of the segment in which its cause lies: see scope.py.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .decode import (
     CALL_KIND,
@@ -32,38 +35,47 @@ from .decode import (
     program_of,
     specs,
 )
-from .engines._ffi import SharedMemory
-from .engines.base import Engine, Started
+from .engines._ffi import SharedMemory, interpreter_locks
+from .engines.base import BLOBS_BYTES, EVENTS_BYTES, SESSION_OFFSET, TASK_BYTES, TASK_SLOTS, Engine, Started
 from .engines.ring import HEADER_BYTES, Ring, RingStuck
 from .errors import EbpfError
-from .events import Gap, SyscallEvent
+from .events import Gap, Process, SyscallEvent
 from .files import Files
-from .scope import Scope, Segments, process_of
+from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, Owner, Scope, Segments, process_of
 from .syscalls import RING, Table, is_opaque, table
+
+if TYPE_CHECKING:
+    from .amendments import Amendments
 
 __all__ = ["Calls", "Session"]
 
 # Sizes of the maps, as bpf_snippets/include/scope.h declares them.
-EVENTS_BYTES = 64 << 20
-BLOBS_BYTES = 32 << 20
 CALL_NUMBERS = 512
 SEGMENT_ROWS = 64
-TASK_SLOTS = 16384
-TASK_BYTES = 168
+LOSS_ROWS = 72
 SPEC_BYTES = 8
-CONTROL_BYTES = 48
-LOSS_BYTES = SEGMENT_ROWS * CALL_NUMBERS * 4
+CONTROL_BYTES = 128
+LOSS_BYTES = LOSS_ROWS * CALL_NUMBERS * 4
 # Fields of struct control, in words of four bytes.
 SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID, GENERATION = range(6)
-LOST_RINGS = 10
+LOST_RINGS, LOST_CALLS, TAG, NOW, FIRST, BETWEEN_STAMP, PAUSED_FROM, RUNNER = range(10, 18)
+LOCKS_FROM, LOCKS_TO = 9, 10
+"""In words of eight bytes."""
+REFUSED = 22
+NEVER = (1 << 32) - 1
 # Fields of struct task.
 CALL_OFFSET = 16
+TASK_TAG_OFFSET = 108
+TASK_SINCE_OFFSET = 112
 IDS_OFFSET = 152
 STATE_OFFSET = 160
 MUTED_OFFSET = 161
+OWN_TAG_OFFSET = 164
+CERTAIN_OFFSET = 180
 # Fields of struct event.
-PID_OFFSET = 96
+SEGMENT_OFFSET = 104
 TAG_OFFSET = 108
+SINCE_OFFSET = 112
 KIND_OFFSET = 118
 FLAGS_OFFSET = 119
 UNREAD_OFFSET = 120
@@ -74,6 +86,12 @@ RING_FILE = "anon_inode:[io_uring]"
 RING_CALLS = frozenset({"io_uring_setup", "io_uring_enter"})
 # Of struct task's `muted`.
 QUIETLY_MUTED, ENTIRELY_MUTED = 1, 2
+CHUNK_SLOTS = 1024
+FLAGS_FIELD = 5
+"""Of /proc/PID/stat, counted from behind the state."""
+PF_KTHREAD = 0x00200000
+ENROLMENTS = 3
+"""How often the processes that are there are looked for: until no new one is found."""
 
 STRIDE = HEADER_BYTES + EVENT_BYTES
 
@@ -81,28 +99,45 @@ STRIDE = HEADER_BYTES + EVENT_BYTES
 class Session:
     """A running engine and all that it has recorded and not yet dropped."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, harness: frozenset[int] = frozenset()) -> None:
         self.engine = engine
         self.table: Table = table()
         self.started: Started | None = None
+        self.amendments: Amendments | None = None
+        """What plugins make of the events."""
         self.last_segment = 0
-        self._labels: dict[int, str] = {}
+        self._owner_of = [Owner(Kind.UNRECORDED, "?")]
+        """Of each segment; what serves the test runner has number 0."""
+        self._labels = ["?"]
+        self.current = Owner(Kind.SESSION, "before the tests")
+        """Whose segment it is now."""
         self._kept_from = 0
         """The first segment of which anything is held."""
         self._lost_before = {LOST_NOTES: 0, LOST_RINGS: 0}
         self._owner = os.getpid()
-        self._label = ""
-        self._recording = False
+        self.label = ""
+        self.runner = 0
+        """The thread that runs the tests."""
+        self._open = 0
+        """How many recordings are open that are no part of another."""
+        self._betweens = 0
+        self._included: list[Owner] = []
+        """By the current test."""
         self._pauses: set[object] = set()
         self._losses: dict[int, Counter[int]] = {}
         self._blocks: list[bytes] = []
+        self._unsearched: list[bytes] = []
+        """Those in which no late events were looked for yet."""
+        self.late: list[Owner] = []
+        """The tests that have late events."""
         self._blobs: dict[int, list[Blob]] = {}
         self._files = Files()
         self._broken: list[Gap] = []
+        self._harness: frozenset[int] = harness
         self._local = threading.local()
         self._lock = threading.RLock()
         self._memory: list[SharedMemory | Ring] = []
-        self.scope = Scope(self._labels.get)
+        self.scope = Scope(self._label_of)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -112,23 +147,32 @@ class Session:
         Raises EngineUnavailable or ProbeError, and is then as if never started.
         """
         started = self.engine.start()
-        fds = [*started.maps.values(), *started.iterators]
+        maps = started.maps
         try:
-            maps = started.maps
             self._events = self._keep(Ring(maps["events"], EVENTS_BYTES))
             self._blob_ring = self._keep(Ring(maps["blobs"], BLOBS_BYTES))
-            self._control = self._share(maps["controls"], CONTROL_BYTES).cast("I")
+            row = self._share(maps["controls"], CONTROL_BYTES, started.session)
+            row[:] = bytes(CONTROL_BYTES)
+            self._control = row.cast("I")
+            # Another generation than that of any session that had this row before.
+            self._control[GENERATION] = time.monotonic_ns() & NEVER
+            self._control[PAUSED_FROM] = NEVER
+            row.cast("Q")[LOCKS_FROM : LOCKS_TO + 1] = memoryview(struct.pack("QQ", *interpreter_locks())).cast("Q")
             self._tasks = self._share(maps["tasks"], TASK_SLOTS * TASK_BYTES)
-            self._loss_rows = self._share(maps["losses"], LOSS_BYTES)
+            self._loss_rows = self._share(maps["losses"], LOSS_BYTES, started.session)
+            self._loss_rows[:] = bytes(LOSS_BYTES)
             self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)[:] = specs(self.table, CALL_NUMBERS)
-            self._enrol(started.iterators)
+            self.started = started
+            self.begin_segment()
+            self._enrol()
+            self._control[RUNNER] = self._own_slot()
+            self.runner = threading.get_ident()
         except BaseException:
             self.stop()
             raise
         finally:
-            for fd in fds:
+            for fd in maps.values():
                 os.close(fd)
-        self.started = started
         _sessions.add(self)
 
     def stop(self) -> None:
@@ -169,26 +213,91 @@ class Session:
         self._memory.append(ring)
         return ring
 
-    def _share(self, fd: int, size: int) -> memoryview:
+    def _share(self, fd: int, size: int, row: int = 0) -> memoryview:
+        """The memory of a map, or one row of it."""
         page = os.sysconf("SC_PAGESIZE")
-        memory = SharedMemory(fd, -(-size // page) * page, writable=True)
+        start, inside = divmod(row * size, page)
+        memory = SharedMemory(fd, -(-(inside + size) // page) * page, writable=True, offset=start * page)
         self._memory.append(memory)
-        return memory.view[:size]
+        return memory.view[inside : inside + size]
 
-    def _enrol(self, iterators: Sequence[int]) -> None:
-        for iterator in iterators:
-            enrolled = self._control[ENROLLED]
-            while os.read(iterator, 4096):
-                pass
-            if self._control[ENROLLED] == enrolled:
-                break
-        else:
-            if iterators:
-                self._break(
-                    "processes were started faster than they could be enrolled when the recorder started",
-                    "start the test session when no other process of it is busy",
-                )
+    def _enrol(self) -> None:
+        """Follow this process, and what it has started."""
+        if not self._enrol_all(0, self._tag):
+            self._break(
+                "processes were started faster than they could be enrolled when the recorder started",
+                "start the test session when no other process of it is busy",
+            )
         self._drain()
+        words = self._tasks.cast("I")
+        for slot in self.scope.slots:
+            start = slot * TASK_BYTES
+            ids = int.from_bytes(self._tasks[start + IDS_OFFSET : start + IDS_OFFSET + 8], "little")
+            # The keeper is a child of pytest's where that is the init of its PID namespace.
+            if ids >> 32 == self.engine.pid or (ids >> 32 == _own_pid and ids & NEVER in self._harness):
+                words[(start + OWN_TAG_OFFSET) // 4] = words[(start + TASK_TAG_OFFSET) // 4] = 0
+
+    def _enrol_all(self, pid: int, tag: int) -> bool:
+        """Look for a process and its descendants until nobody new is found; False if there was always someone."""
+        for _ in range(ENROLMENTS):
+            before = self._control[ENROLLED]
+            self.engine.enrol(pid, tag)
+            if self._control[ENROLLED] == before:
+                return True
+        return False
+
+    def include(self, pid: int, owner: Owner) -> None:
+        """Follow a process that somebody else started, and its descendants, for a test."""
+        if isinstance(pid, bool) or not isinstance(pid, int):
+            raise TypeError(f"include: expected the pid of a process, an int, not {type(pid).__name__}")
+        if pid <= 0:
+            raise ValueError(f"include({pid}): no process has that pid (give one above 0)")
+        with self._lock, self.unobserved(entirely=True):
+            self._drain()
+            self._check_included(pid)
+            before, refused = self._control[ENROLLED], self._control[REFUSED]
+            number = self._add_segment(Owner(Kind.INCLUDED, f"process {pid}"), f"included in {owner.name}")
+            self._included.append(self._owner_of[number])
+            settled = self._enrol_all(pid, number | SHARED)
+            self._drain()
+        if self._control[REFUSED] != refused:
+            raise EbpfError(f"include({pid}): another pytest process records it (include it in one worker alone)")
+        if self._control[ENROLLED] == before:
+            raise EbpfError(f"include({pid}): it ended meanwhile (it must be running when it is included)")
+        if not settled:
+            self._break(
+                f"process {pid} started others faster than they could be included",
+                "include it when it is idle",
+            )
+
+    def _check_included(self, pid: int) -> None:
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+            leader = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            raise EbpfError(f"include({pid}): no such process (it must be running when it is included)") from None
+        state, *fields = status.rpartition(")")[2].split()
+        if state in "ZX":
+            raise EbpfError(f"include({pid}): the process has ended (it must be running when it is included)")
+        if int(fields[FLAGS_FIELD]) & PF_KTHREAD:
+            raise EbpfError(f"include({pid}): it is a thread of the kernel (give a running program)")
+        if f"\nTgid:\t{pid}\n" not in leader:
+            raise EbpfError(f"include({pid}): that is a thread of a process (give the pid of the process)")
+        if pid == _own_pid:
+            raise EbpfError(f"include({pid}): that is pytest itself, which is recorded already")
+
+    def _release_included(self) -> None:
+        """Record no more what a test included."""
+        if not self._included:
+            return
+        mine = {number for number, owner in enumerate(self._owner_of) if owner in self._included}
+        words = self._tasks.cast("I")
+        for slot in self.scope.slots:
+            for offset in (OWN_TAG_OFFSET, TASK_TAG_OFFSET):
+                place = (slot * TASK_BYTES + offset) // 4
+                if words[place] & NUMBER in mine:
+                    words[place] = 0
+        self._included.clear()
 
     def _break(self, reason: str, hint: str) -> None:
         gap = Gap(reason, hint)
@@ -197,42 +306,84 @@ class Session:
 
     # -- windows ------------------------------------------------------------------------------------------------
 
-    def begin_recording(self) -> None:
-        """Begin a segment and record it, unless paused."""
-        self._recording = True
-        self.begin_segment()
+    def begin_recording(self) -> int:
+        """Begin a segment and record it, unless paused. Its number."""
+        self._open += 1
+        return self.begin_segment()
+
+    def end_recording(self) -> int:
+        """End the current segment; record nothing unless another recording is open. The number of the next segment."""
+        self._open -= 1
+        return self.begin_segment()
 
     def begin_segment(self) -> int:
-        """Begin the next segment. Its number."""
-        self.last_segment += 1
-        segment = self.last_segment
+        """Begin the next segment, of the current owner. Its number."""
+        segment = self._add_segment(self.current, self.label)
         if self.started is None:
             return segment
-        row = self._loss_row(segment)
-        if any(row):
+        if self._control[LOST_CALLS]:
             self._save_losses(segment - SEGMENT_ROWS)
+            row = self._loss_row(segment)
             row[:] = bytes(len(row))
-        self._labels[segment] = self._label
         self._record()
         return segment
 
-    def end_recording(self) -> int:
-        """End the current segment and record nothing. The number of the segment that would be next."""
-        self._recording = False
-        self._record()
-        return self.last_segment + 1
+    def _add_segment(self, owner: Owner, label: str) -> int:
+        self.last_segment += 1
+        self._owner_of.append(owner)
+        self._labels.append(label)
+        return self.last_segment
 
-    def begin_test(self, label: str) -> None:
-        """Drop what an earlier test recorded and the pauses it left; ``label`` is the new test and its phase."""
+    def begin_test(self, owner: Owner) -> None:
+        """Drop what an earlier test recorded, and the pauses it left: a new test is current."""
         if self.started is None:
-            raise EbpfError("record a test: a forked child can't (run it in the pytest process)")
-        self._label = label
+            return  # a forked child that runs on: it can't record
         self._pauses.clear()
+        self._open = 0
+        self._release_included()
+        self._control[RUNNER] = self._own_slot()
+        self.runner = threading.get_ident()
         # An exception of a signal handler may have left this behind.
         self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = 0
         self.forget()
-        self._kept_from = self.last_segment + 1
+        owner.first = self._kept_from = self.last_segment + 1
+        self._control[FIRST] = owner.first
         self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS)}
+        self.begin_phase(owner, owner.name)
+
+    def begin_phase(self, owner: Owner, label: str) -> None:
+        """Name what follows; ``label`` is the test with its phase, or the fixture."""
+        self.current = owner
+        self.label = label
+        self.begin_segment()
+
+    def acts_for(self, owner: Owner) -> bool:
+        """Whether what this thread does is certainly this owner's."""
+        return self.current is owner and threading.get_ident() == self.runner
+
+    @contextmanager
+    def acting_for(self, owner: Owner) -> Iterator[None]:
+        """While this thread does what a callback of a test says, which need not be the current one."""
+        if self.started is None:
+            yield
+            return
+        tag = owner.first if owner.call is None else owner.call.first
+        if threading.get_ident() == self.runner:
+            self._control[TAG] = tag
+            try:
+                yield
+            finally:
+                self._control[TAG] = self._tag
+            return
+        task = self._tasks[self._own_slot() * TASK_BYTES :][:TASK_BYTES]
+        words = task.cast("I")
+        before = task[CERTAIN_OFFSET], words[TASK_TAG_OFFSET // 4], words[TASK_SINCE_OFFSET // 4]
+        task[CERTAIN_OFFSET] = 1
+        words[TASK_TAG_OFFSET // 4], words[TASK_SINCE_OFFSET // 4] = tag, self.last_segment
+        try:
+            yield
+        finally:
+            task[CERTAIN_OFFSET], words[TASK_TAG_OFFSET // 4], words[TASK_SINCE_OFFSET // 4] = before
 
     def pause(self) -> object:
         """Record nothing until this pause is over: give `resume` what this returns."""
@@ -246,20 +397,45 @@ class Session:
         self._pauses.discard(pause)
         self._record()
 
+    @property
+    def _tag(self) -> int:
+        """Of what the runner does now."""
+        return self.last_segment | (0 if self.current.kind is Kind.TEST else SHARED)
+
     def _record(self) -> None:
-        """The store that opens and closes windows."""
-        self._control[SEGMENT] = self.last_segment if self._recording and not self._pauses else 0
+        """The stores that open and close windows. Made so that none in between records too little."""
+        control = self._control
+        control[PAUSED_FROM] = self._control[FIRST] if self._pauses else NEVER
+        if self._open and not self._pauses:
+            control[TAG], control[NOW] = self._tag, self.last_segment
+            control[SEGMENT] = self.last_segment
+        else:
+            self._betweens += 1
+            control[BETWEEN_STAMP] = BETWEEN | self._betweens
+            control[SEGMENT] = 0
+            control[TAG], control[NOW] = self._tag, self.last_segment
+
+    def _label_of(self, tag: int) -> str | None:
+        """Of the test and phase, or the fixture, that a tag names; None if it is before all of them."""
+        number = tag & NUMBER
+        owner = self._owner_of[number] if number < len(self._owner_of) else None
+        return self._labels[number] if owner is not None and owner.kind is not Kind.SESSION else None
+
+    def owner_of(self, tag: int) -> Owner:
+        """Whose doing a tag stands for."""
+        number = tag & NUMBER
+        return self._owner_of[number if number < len(self._owner_of) else 0]
 
     def forget(self) -> None:
         """Drop what is recorded so far: no window needs it."""
         with self._lock:
-            self._control[GENERATION] += 1
+            self._control[GENERATION] = self._control[GENERATION] + 1 & NEVER
             self._drain()
+            self.find_late()
             self._files = Files(before=self._files)
             self._blocks.clear()
             self._blobs = {}  # a recording that somebody kept has the old one
             self._losses.clear()
-            self._labels.clear()
             self.scope.forget()
 
     @contextmanager
@@ -289,108 +465,229 @@ class Session:
             if collecting:
                 gc.enable()
 
-    def scope_of(self, whole: Segments) -> tuple[dict[str, int], dict[str, int]]:
-        """What a BPF program needs to tell whether a task is in this window: where things stand, and in which maps."""
+    def scope_of(self, owner: Owner, whole: Segments) -> tuple[dict[str, Any], dict[str, int]]:
+        """What a BPF program needs to tell whether a task is in this window: where things stand, and in which maps.
+
+        ``tags`` are the segments in which what counts for the owner was created, as far as they have begun: what comes
+        is the owner's.
+        """
         assert self.started is not None
+        mine = self._circle(owner)
+        tags: list[tuple[int, int]] = []
+        for number, each in enumerate(self._owner_of):
+            if not number or not (each in mine or each.kind is Kind.SESSION):
+                continue
+            first = tags.pop()[0] if tags and tags[-1][1] == number else number
+            tags.append((first, number + 1))
+        tags.append((self.last_segment + 1, SHARED))
         places = {
+            "session": self.started.session,
             "segment": SEGMENT * 4,
-            "self_pid": SELF_PID * 4,
+            "now": TAG * 4,
+            "runner": RUNNER * 4,
             "first": whole.first,
+            "number": NUMBER,
+            "tags": tags,
             "muted": MUTED_OFFSET,
-            "tag": TAG_OFFSET,
-            "pid": PID_OFFSET,
+            "owner": SESSION_OFFSET,
+            "tag": TASK_TAG_OFFSET,
         }
         return places, {name: self.started.numbers[name] for name in ("slots", "tasks", "controls")}
+
+    @property
+    def muted(self) -> bool:
+        """Whether this thread's memory and lock calls aren't recorded: the runner, while pytest is at its own work.
+
+        All others are: finalizers, hooks and classes of the user's run between the functions of fixtures.
+        """
+        if self.started is None:
+            return False
+        return self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] == QUIETLY_MUTED
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        if self.started is not None:
+            self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = QUIETLY_MUTED if muted else 0
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """While pytest's own fixtures are at work on this thread: no call of it is recorded."""
+        if self.started is None:
+            yield
+            return
+        place = self._own_slot() * TASK_BYTES + MUTED_OFFSET
+        before = self._tasks[place]
+        self._tasks[place] = ENTIRELY_MUTED
+        try:
+            yield
+        finally:
+            self._tasks[place] = before
 
     def _own_slot(self) -> int:
         """The task slot of this thread. Makes no system call."""
         slot: int | None = getattr(self._local, "slot", None)
         if slot is None:
             ids = _own_pid << 32 | (threading.current_thread().native_id or 0)
-            column = self._tasks.cast("Q")[IDS_OFFSET // 8 :: TASK_BYTES // 8].tolist()
-            slot = column.index(ids) if ids in column else 0
+            words = self._tasks.cast("Q")
+            slot, chunk = 0, CHUNK_SLOTS * TASK_BYTES // 8
+            # In pieces, as the interpreter would take memory from the system for a list of all.
+            for start in range(0, len(words), chunk):
+                column = words[start + IDS_OFFSET // 8 : start + chunk : TASK_BYTES // 8].tolist()
+                if ids in column:
+                    slot = start * 8 // TASK_BYTES + column.index(ids)
+                    break
             if slot:
                 self._local.slot = slot
         return slot
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def calls(self, whole: Segments, part: Segments, names: frozenset[str] | None = None) -> Calls:
-        """Events of the calls of ``part`` of a window, in order of entry. ``names`` None means all."""
+    def calls(self, owner: Owner, part: Segments, names: frozenset[str] | None = None) -> Calls:
+        """Events of the calls in a window of ``owner``, in order of entry. ``names`` None means all."""
         with self._lock, self.unobserved():
-            self._check_kept(whole)
+            self._check_kept(part)
             self._drain()
             flying = self._in_flight()
             self._drain()
             numbers = None if names is None else self._numbers(names)
-            found = [(raw.entry_ns, raw, False) for raw in self._select(whole, part, numbers)]
+            mine = self._circle(owner)
+            found = [(raw.entry_ns, raw, False) for raw in self._select(owner, part, numbers)]
             finished = {raw.call for _, raw, _ in found}
             found += [
                 (raw.entry_ns, raw, True)
                 for raw in flying
                 if raw.call not in finished
                 and self._wanted(raw, numbers)
-                and self.scope.owns(whole, part, raw.segment, raw.tag, raw.pid)
+                and raw.segment in part
+                and self._belongs(raw.tag, raw.segment, mine, owner)
             ]
             found.sort(key=_entry_ns)
             return Calls(self, self._decoder(), [(raw, in_flight) for _, raw, in_flight in found])
 
-    def ends(self, whole: Segments, part: Segments) -> list[SyscallEvent]:
-        """The ends of processes in ``part`` of a window, each in place of a call."""
+    def ends(self, owner: Owner, part: Segments) -> list[SyscallEvent]:
+        """The ends of processes in a window of ``owner``, each in place of a call."""
         with self._lock, self.unobserved():
-            self._check_kept(whole)
+            self._check_kept(part)
             self._drain()
+            mine = self._circle(owner)
             return [
                 end_of_process(end.note, end.process, end.status)
                 for end in self.scope.ends
-                if self.scope.owns(whole, part, end.note.segment, end.note.tag, end.note.pid)
+                if end.note.segment in part and self._belongs(end.note.tag, end.note.segment, mine, owner)
             ]
 
-    def gaps(self, whole: Segments, part: Segments) -> tuple[Gap, ...]:
-        """Why the recording of ``part`` of a window is not complete; empty if it is."""
+    def gaps(self, owner: Owner, part: Segments) -> tuple[Gap, ...]:
+        """Why the recording of a window of ``owner`` is not complete; empty if it is."""
         with self._lock, self.unobserved():
-            self._check_kept(whole)
+            self._check_kept(part)
             self._drain()
             self._check_alive()
             return (
                 *self._broken,
-                *self._left_behind(whole, part),
+                *self._ambiguous(owner, part),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
-                *self._hidden_rings(whole, part),
-                *self._undecoded(whole, part),
+                *self._hidden_rings(owner, part),
+                *self._undecoded(owner, part),
             )
 
-    def _check_kept(self, whole: Segments) -> None:
+    def living(self, owner: Owner, part: Segments) -> list[Process]:
+        """The processes that were started in a part of a test and have not ended."""
+        with self._lock, self.unobserved():
+            self._drain()
+            return self.scope.living(lambda tag: self.owner_of(tag) is owner and tag & NUMBER in part)
+
+    def _circle(self, owner: Owner) -> set[Owner]:
+        """All whose doings count for an owner."""
+        return {owner, *self._included, *owner.uses()}
+
+    def _belongs(self, tag: int, segment: int, mine: set[Owner], owner: Owner) -> bool:
+        """Whether an event of a window counts: not what a fixture of a wider scope does in its own setup."""
+        cause = self.owner_of(tag)
+        if cause is owner:
+            return True
+        return (cause in mine or cause.kind is Kind.SESSION) and self.owner_of(segment) is owner
+
+    def _check_kept(self, part: Segments) -> None:
         """Raise EbpfError for a recording whose events are held no more."""
-        if whole.first < self._kept_from:
+        if part.first < self._kept_from:
             raise EbpfError(
                 "read the recording of an earlier test: it was dropped when the next one began "
                 "(ask in the test itself, or keep what .events gave)"
             )
 
-    def _left_behind(self, whole: Segments, part: Segments) -> Iterator[Gap]:
-        """Calls in the window by processes that another test started: their own, or work that was handed to them."""
+    def _ambiguous(self, owner: Owner, part: Segments) -> Iterator[Gap]:
+        """Calls in the window by tasks of others, of which it can't be told whether they were this test's work."""
         calls: Counter[str] = Counter()
-        pids: set[int] = set()
+        who: Counter[tuple[int, str]] = Counter()
         foreign = 0
-        for block in self._blocks:
-            tags, kinds = _column(block, TAG_OFFSET, "I"), _column(block, KIND_OFFSET)
-            for index, tag in enumerate(tags):
-                if tag and tag not in whole and kinds[index] in (CALL_KIND, RING_KIND):
-                    raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
-                    if raw.segment in part and raw.pid != self.scope.own_pid:
-                        calls[self.table.by_number(raw.nr).name] += 1
-                        foreign += raw.flags & EventFlag.FOREIGN.value
-                        pids.add(raw.pid)
+        for raw in self._of_others(self._circle(owner), part):
+            certain = raw.since >= owner.first if raw.pid == self.scope.own_pid else raw.since
+            if not certain:
+                calls[self.table.by_number(raw.nr).name] += 1
+                foreign += raw.flags & EventFlag.FOREIGN.value
+                who[raw.pid, self.owner_of(raw.tag).name] += 1
         if calls:
-            who = ", ".join(map(str, sorted(pids)[:5]))
+            names = ", ".join(f"{pid} of {name}" for pid, name in sorted(who)[:3])
             yield Gap(
-                f"processes that an earlier test started ({who}) made {calls.total():,} calls, perhaps for this test",
-                "start them in a fixture, or end them with the test that starts them",
+                f"threads or processes that something else started ({names}) made {calls.total():,} calls, perhaps for "
+                "this test",
+                "start them in a fixture that the test uses, or end them with the test that starts them",
                 calls=None if foreign else frozenset(calls),
                 count=calls.total(),
             )
+
+    def _of_others(self, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
+        """The calls in a window that are somebody else's."""
+        for block in self._blocks:
+            tags = _column(block, TAG_OFFSET, "I")
+            others = {tag for tag in set(tags) if self.owner_of(tag) not in mine}
+            others = {tag for tag in others if self.owner_of(tag).kind is not Kind.SESSION}
+            if not others:
+                continue
+            kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
+            for index, tag in enumerate(tags):
+                if tag in others and kinds[index] in (CALL_KIND, RING_KIND) and segments[index] in part:
+                    yield RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
+
+    def find_late(self) -> None:
+        """Hand each test whose function is over what its tasks did since, outside its windows."""
+        decode = self._decoder()
+        while self._unsearched:
+            block = self._unsearched.pop()
+            tags = _column(block, TAG_OFFSET, "I")
+            over = {tag: over_ns for tag in set(tags) if (over_ns := self.owner_of(tag).over_ns(tag)) is not None}
+            if not over:
+                continue
+            kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
+            for index, tag in enumerate(tags):
+                if tag not in over or kinds[index] not in (CALL_KIND, RING_KIND):
+                    continue
+                owner, segment = self.owner_of(tag), segments[index]
+                raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
+                if raw.entry_ns < over[tag] or (segment < BETWEEN and self.owner_of(segment) is owner):
+                    continue
+                owner.late_calls += 1
+                if len(owner.late) < LATE_KEPT:
+                    owner.late.append(decode(raw))
+                if owner not in self.late:
+                    self.late.append(owner)
+
+    @property
+    def lost_late(self) -> int:
+        """How many calls between windows found no room."""
+        if self.started is None:
+            return 0
+        row = SEGMENT_ROWS * CALL_NUMBERS * 4
+        return sum(self._loss_rows[row : row + CALL_NUMBERS * 4].cast("I"))
+
+    def look_for_late(self) -> None:
+        """Find late events now."""
+        if self.started is None:
+            return  # a forked child that runs on
+        with self._lock:
+            self._drain()
+            self.find_late()
 
     def _decoder(self) -> Decoder:
         """Decodes what is recorded now; good also when a later test has begun."""
@@ -412,7 +709,7 @@ class Session:
     def _wanted(self, raw: RawCall, numbers: frozenset[int] | None) -> bool:
         return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value)
 
-    def _select(self, whole: Segments, part: Segments, numbers: frozenset[int] | None) -> Iterator[RawCall]:
+    def _select(self, owner: Owner, part: Segments, numbers: frozenset[int] | None) -> Iterator[RawCall]:
         for block in self._blocks:
             rows = [
                 index
@@ -422,11 +719,11 @@ class Session:
                 if (kind == CALL_KIND and (numbers is None or number in numbers))
                 or (kind == RING_KIND and (numbers is None or number + RING in numbers))
             ]
-            for raw in self._rows(block, rows, whole, part):
+            for raw in self._rows(block, rows, owner, part):
                 if self._wanted(raw, numbers):
                     yield raw
 
-    def _marked(self, whole: Segments, part: Segments) -> Iterator[RawCall]:
+    def _marked(self, owner: Owner, part: Segments) -> Iterator[RawCall]:
         """The calls with a flag or an unread argument, and all ring operations."""
         for block in self._blocks:
             columns = zip(
@@ -441,13 +738,19 @@ class Session:
                 for index, (kind, flags, unread, lost) in enumerate(columns)
                 if kind == RING_KIND or (kind == CALL_KIND and (flags or unread or lost))
             ]
-            yield from self._rows(block, rows, whole, part)
+            yield from self._rows(block, rows, owner, part)
 
-    def _rows(self, block: bytes, rows: list[int], whole: Segments, part: Segments) -> Iterator[RawCall]:
+    def _rows(self, block: bytes, rows: list[int], owner: Owner, part: Segments) -> Iterator[RawCall]:
+        mine = self._circle(owner)
+        tags, segments = _column(block, TAG_OFFSET, "I"), _column(block, SEGMENT_OFFSET, "I")
+        counted = {
+            (tag, segment)
+            for tag, segment in set(zip(tags, segments, strict=True))
+            if segment in part and self._belongs(tag, segment, mine, owner)
+        }
         for index in rows:
-            raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
-            if self.scope.owns(whole, part, raw.segment, raw.tag, raw.pid):
-                yield raw
+            if (tags[index], segments[index]) in counted:
+                yield RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
 
     def _in_flight(self) -> list[RawCall]:
         found: list[RawCall] = []
@@ -481,6 +784,7 @@ class Session:
         if not block:
             return
         self._blocks.append(block)
+        self._unsearched.append(block)
         kinds = _column(block, KIND_OFFSET)
         if kinds.count(CALL_KIND) != len(kinds):
             for index, kind in enumerate(kinds):
@@ -548,12 +852,12 @@ class Session:
                 count=notes,
             )
 
-    def _hidden_rings(self, whole: Segments, part: Segments) -> Iterator[Gap]:
+    def _hidden_rings(self, owner: Owner, part: Segments) -> Iterator[Gap]:
         """Use of io_uring on a kernel that doesn't show what is done by it: see docs/kernels.md."""
         if self.started is None or "io_uring" not in self.started.missing:
             return
         numbers = self._numbers(RING_CALLS)
-        count = sum(1 for _ in self._select(whole, part, numbers))
+        count = sum(1 for _ in self._select(owner, part, numbers))
         count += sum(1 for raw in self._in_flight() if raw.nr in numbers and raw.segment in part)
         with self.unobserved(entirely=True):
             rings = open_rings(process.pid for process in self.scope.images.values())
@@ -563,13 +867,13 @@ class Session:
                 "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
             )
 
-    def _undecoded(self, whole: Segments, part: Segments) -> Iterator[Gap]:
+    def _undecoded(self, owner: Owner, part: Segments) -> Iterator[Gap]:
         decode = self._decoder()
         unread: Counter[tuple[str, str]] = Counter()
         foreign: Counter[tuple[int, int]] = Counter()
         opaque: Counter[str] = Counter()
         unread_aio = 0
-        for raw in self._marked(whole, part):
+        for raw in self._marked(owner, part):
             if raw.flags & EventFlag.FOREIGN.value:
                 foreign[raw.pid, raw.nr] += 1
                 continue

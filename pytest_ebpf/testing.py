@@ -32,12 +32,12 @@ from .decode import (
     EventFlag,
     NoteKind,
 )
-from .engines.base import Probe, Started
+from .engines.base import BLOBS_BYTES, EVENTS_BYTES, TASK_BYTES, TASK_SLOTS, Probe, Started
 from .engines.ring import HEADER_BYTES
 from .events import Address, File, Socket
 from .files import FILE_NOTE, KINDS, SOCKET_NOTE, parse_address
 from .recording import Recording
-from .scope import CLONE_THREAD, ENROLLED
+from .scope import BETWEEN, CLONE_THREAD, ENROLLED, SHARED, Kind, Owner
 from .session import Session
 from .syscalls import RING, Syscall, table
 
@@ -48,7 +48,7 @@ RING_CALLS = 1 << 62
 """The first number of an operation on an io_uring, apart from those of calls."""
 AT_FDCWD = -100
 PAGE = mmap.PAGESIZE
-RINGS = {"events": layout.EVENTS_BYTES, "blobs": layout.BLOBS_BYTES}
+RINGS = {"events": EVENTS_BYTES, "blobs": BLOBS_BYTES}
 ARGV_PIECE_BYTES = 4096
 MODES = {kind: mode for mode, kind in KINDS.items()} | {"pipe": stat.S_IFIFO, "memfd": stat.S_IFREG}
 
@@ -67,6 +67,7 @@ class _Task:
     tag: int
     comm: str
     call: int
+    since: int = 0
     flying: Sequence[int] | None = None
     """Fields of the call that it is inside of."""
     leaving: list[tuple[BlobKind, int, bytes]] = field(default_factory=list)
@@ -89,6 +90,8 @@ class FakeEngine:
     """
 
     name = "fake"
+    records_real_calls = False
+    pid = 0
 
     def __init__(self, problem: Exception | None = None) -> None:
         self.problem = problem
@@ -106,6 +109,9 @@ class FakeEngine:
 
     # What a session asks of an engine
 
+    def prepare(self) -> None:
+        """Has nothing to prepare."""
+
     def start(self) -> Started:
         """See engines.base.Engine. Raises ``problem``."""
         self.starts += 1
@@ -114,7 +120,7 @@ class FakeEngine:
         sizes = {
             **{name: 2 * PAGE + 2 * size for name, size in RINGS.items()},
             "controls": PAGE,
-            "tasks": layout.TASK_SLOTS * layout.TASK_BYTES,
+            "tasks": TASK_SLOTS * TASK_BYTES,
             "losses": layout.LOSS_BYTES,
             "specs": PAGE,
         }
@@ -124,19 +130,31 @@ class FakeEngine:
             os.ftruncate(maps[name], -(-size // PAGE) * PAGE)
             self._memory[name] = mmap.mmap(maps[name], 0)
         self.running = True
-        pid = os.getpid()
-        self._store("controls", layout.SELF_PID * 4, pid, 4)
-        task = self._follow(pid, pid, "python", ENROLLED | pid, 0)
+        return Started(self.name, "fake 1.0", maps, 0, (Probe("on_sys_enter", "raw_tp/sys_enter"),))
+
+    def enrol(self, pid: int, tag: int) -> None:
+        """See engines.base.Engine."""
+        pid = pid or os.getpid()
+        if pid in self._tasks:
+            return
+        if pid == os.getpid():
+            self._store("controls", layout.SELF_PID * 4, pid, 4)
+        task = self._follow(pid, pid, "python", ENROLLED | pid, tag)
         task.call += 1
-        self._note(NoteKind.TASK, task, (pid, pid, pid, pid, os.getppid(), task.slot), 0)
-        return Started(self.name, "fake 1.0", maps, (), (Probe("on_sys_enter", "raw_tp/sys_enter"),))
+        self._note(NoteKind.TASK, task, (pid, pid, pid, pid, os.getppid(), task.slot), tag)
+        self._count(layout.ENROLLED, 1)
+
+    def hand_over(self, tid: int) -> None:
+        """What the task does from here on is work that the current test gave it."""
+        task = self._task(tid)
+        task.tag, task.since = self._load("controls", layout.TAG * 4, 4), self._load("controls", layout.NOW * 4, 4)
 
     def poke(self) -> None:
         """See engines.base.Engine. Counts a call unless the engine is dead."""
         if self.alive:
             # A thread of pytest that was not made by `fork` has no slot: a session then looks at slot 0.
             for slot in range(self._slots + 1):
-                self._memory["tasks"][slot * layout.TASK_BYTES + layout.CALL_OFFSET] ^= 1
+                self._memory["tasks"][slot * TASK_BYTES + layout.CALL_OFFSET] ^= 1
 
     def stop(self) -> None:
         """See engines.base.Engine."""
@@ -156,8 +174,10 @@ class FakeEngine:
         session = Session(self)
         session.start()
         try:
-            session.begin_test("test_fake.py::test_it (call)")
-            recording = Recording(session)
+            test = Owner(Kind.TEST, "test_fake.py::test_it")
+            session.begin_test(test)
+            session.begin_phase(test, f"{test.name} (call)")
+            recording = Recording(session, test)
             recording.open()
             yield recording
             recording.close()
@@ -208,7 +228,7 @@ class FakeEngine:
         if comm is not None:
             task.comm = comm
         task.call += 1
-        segment = self._load("controls", 0, 4)
+        segment = self._stamp(task)
         if not segment:
             return
         said = _Said(
@@ -228,11 +248,11 @@ class FakeEngine:
                 task.leaving.append((BlobKind.FD, RESULT_ARG, self._identify(found).to_bytes(8, "little")))
         task.leaving.extend((BlobKind.DATA, 0, each) for each in _all(payload, bytes))
         now = time.monotonic_ns()
-        ids = (task.pid, task.tid, segment, task.tag)
+        ids = (task.pid, task.tid, segment, task.tag, task.since)
         head = (now, now, task.call, task.image, identity, ret, *said.registers, *ids)
-        task.flying = (*head, 0, number, CALL_KIND, flags, unread, lost | more)
+        task.flying = (*head, number, CALL_KIND, flags, unread, lost | more)
         if in_flight:
-            start = task.slot * layout.TASK_BYTES
+            start = task.slot * TASK_BYTES
             self._memory["tasks"][start : start + EVENT_BYTES] = self._packed(task, task.flying)
             self._memory["tasks"][start + layout.STATE_OFFSET] = layout.RECORDED
         else:
@@ -263,7 +283,7 @@ class FakeEngine:
         number = RING + name if isinstance(name, int) else _number(name)
         if number < RING:
             raise ValueError(f"{name}: not an operation on an io_uring (use call)")
-        segment = self._load("controls", 0, 4)
+        segment = self._stamp(task)
         if not segment:
             return
         syscall = table().by_number(number)
@@ -279,8 +299,9 @@ class FakeEngine:
         call = RING_CALLS | self._ring_operations
         identity, more = self._describe(call, RING_KIND, said)
         now = time.monotonic_ns()
-        head = (now, now, call, task.image, identity, 0, *said.registers, task.pid, task.tid, segment, task.tag)
-        if not self._push("events", self._packed(task, (*head, 0, number - RING, RING_KIND, 0, unread, lost | more))):
+        ids = (task.pid, task.tid, segment, task.tag, task.since)
+        head = (now, now, call, task.image, identity, 0, *said.registers, *ids)
+        if not self._push("events", self._packed(task, (*head, number - RING, RING_KIND, 0, unread, lost | more))):
             self.lose(syscall.name, 1)
 
     def finish(self, ret: int = 0, tid: int | None = None) -> None:
@@ -299,9 +320,9 @@ class FakeEngine:
         self.call("clone", flags, ret=tid, tid=parent)
         pid = above.pid if thread else tid
         image = above.image if thread else above.call
-        tag = self._load("controls", 0, 4) if above.pid == os.getpid() else above.tag
-        task = self._follow(tid, pid, above.comm, image, tag)
-        self._note(NoteKind.FORK, above, (tid, pid, tid, pid, flags, task.slot), tag)
+        task = self._follow(tid, pid, above.comm, image, above.tag)
+        task.since = above.since
+        self._note(NoteKind.FORK, above, (tid, pid, tid, pid, flags, task.slot), above.tag)
 
     def exec(self, tid: int, exe: str, argv: Sequence[str] = ()) -> None:
         """The task ``tid`` executes a program, by ``execve``; ``argv`` is ``[exe]`` unless told."""
@@ -326,7 +347,7 @@ class FakeEngine:
             self._emit(task, 0, EventFlag.NO_RETURN)
         status = code << 8 | signal
         self._note(NoteKind.EXIT, task, (status, 0 if alone else status, 0, 0, 0, task.slot), task.tag)
-        self._store("tasks", task.slot * layout.TASK_BYTES + layout.IDS_OFFSET, 0, 8)
+        self._store("tasks", task.slot * TASK_BYTES + layout.IDS_OFFSET, 0, 8)
         del self._tasks[tid]
 
     def lose(self, name: str, count: int) -> None:
@@ -338,6 +359,27 @@ class FakeEngine:
             self._lose(number, self._load("controls", 0, 4), count)
 
     # The programs' side of the memory
+
+    def _stamp(self, task: _Task) -> int:
+        """What the call of a task is stamped with, and whose it is; 0 if it isn't recorded. As scope.h has it."""
+        segment, tag, now, first, between, paused_from = (
+            self._load("controls", word * 4, 4)
+            for word in (
+                layout.SEGMENT,
+                layout.TAG,
+                layout.NOW,
+                layout.FIRST,
+                layout.BETWEEN_STAMP,
+                layout.PAUSED_FROM,
+            )
+        )
+        is_runner = task.tid == os.getpid()
+        if is_runner:
+            task.tag, task.since = tag, now
+        if segment or not task.tag:
+            return segment if task.tag else 0
+        unwanted = (is_runner and task.tag >= first) or task.tag & SHARED or task.tag >= paused_from
+        return 0 if unwanted else between
 
     def _task(self, tid: int | None) -> _Task:
         task = self._tasks.get(os.getpid() if tid is None else tid)
@@ -352,7 +394,7 @@ class FakeEngine:
         self._slots += 1
         slot = self._slots
         self._tasks[tid] = _Task(tid, pid, slot, image, tag, comm, slot << SEQUENCE_BITS)
-        self._store("tasks", slot * layout.TASK_BYTES + layout.IDS_OFFSET, pid << 32 | tid, 8)
+        self._store("tasks", slot * TASK_BYTES + layout.IDS_OFFSET, pid << 32 | tid, 8)
         return self._tasks[tid]
 
     def _describe(self, call: int, kind: int, said: _Said) -> tuple[int, int]:
@@ -395,14 +437,14 @@ class FakeEngine:
         fields[21] |= lost
         task.flying = None
         task.leaving = []
-        self._memory["tasks"][task.slot * layout.TASK_BYTES + layout.STATE_OFFSET] = 0
+        self._memory["tasks"][task.slot * TASK_BYTES + layout.STATE_OFFSET] = 0
         if not self._push("events", self._packed(task, fields)):
             self._lose(number=fields[17], segment=fields[14], count=1)
 
     def _note(self, kind: NoteKind, task: _Task, args: Sequence[int], tag: int) -> None:
-        now, segment = time.monotonic_ns(), self._load("controls", 0, 4)
-        head = (now, now, task.call, task.image, 0, 0, *args, task.pid, task.tid, segment, tag)
-        if not self._push("events", self._packed(task, (*head, 0, 0, kind, 0, 0, 0))):
+        now, segment = time.monotonic_ns(), self._stamp(task)
+        head = (now, now, task.call, task.image, 0, 0, *args, task.pid, task.tid, segment, tag, task.since)
+        if not self._push("events", self._packed(task, (*head, 0, kind, 0, 0, 0))):
             self._count(layout.LOST_NOTES, 1)
 
     def _count(self, counter: int, more: int) -> None:
@@ -434,8 +476,10 @@ class FakeEngine:
         return EVENT.pack(*fields, os.fsencode(task.comm))
 
     def _lose(self, number: int, segment: int, count: int) -> None:
-        offset = (segment % layout.SEGMENT_ROWS * layout.CALL_NUMBERS + number) * 4
+        row = layout.SEGMENT_ROWS if segment & BETWEEN else segment % layout.SEGMENT_ROWS
+        offset = (row * layout.CALL_NUMBERS + number) * 4
         self._store("losses", offset, self._load("losses", offset, 4) + count, 4)
+        self._count(layout.LOST_CALLS, count)
 
     def _push(self, ring: str, data: bytes) -> bool:
         """Write one record, twice, since the kernel maps a ring twice in a row; False if it is full."""

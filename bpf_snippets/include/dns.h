@@ -7,6 +7,7 @@
 #define MESSAGE_BYTES 4080 /* two of them fit a blob */
 #define MAX_IOVECS 4       /* a length and a message, by TCP */
 #define MAX_DATAGRAMS 8
+#define EFAULT 14
 
 struct iovec {
 	u64 base, len;
@@ -27,36 +28,49 @@ INLINE bool is_dns_address(void *address)
 	return (head.family == AF_INET || head.family == AF_INET6) && swap16(head.port) == DNS_PORT;
 }
 
-/* Sends `size` bytes from the pieces, joined. */
-INLINE void take_pieces(struct event *event, struct iovec *pieces, u64 count, u64 size)
+/* Copies up to `size` bytes to the scratch blob, behind the `used` ones there. How many, or an error.
+ * A global function, like the next one: the verifier looks at it once, not in each turn of each loop.
+ */
+GLOBAL s64 add_piece(u64 address, u64 size, u64 used)
 {
+	u32 zero = 0;
+	struct blob *blob = bpf_map_lookup_elem(&scratch, &zero);
+	if (size > MESSAGE_BYTES)
+		size = MESSAGE_BYTES;
+	BARRIER(size);
+	if (!blob || !size || size > MESSAGE_BYTES || used > MESSAGE_BYTES)
+		return 0;
+	return bpf_probe_read_user(&blob->data[used], size, (void *)address) ? -EFAULT : (s64)size;
+}
+
+/* Sends `size` bytes from the pieces, joined. */
+GLOBAL int take_pieces(task_ref ref, u64 pieces, u64 count, u64 size)
+{
+	struct task *task = TASK_OF(ref);
+	if (!task)
+		return 0;
+	struct event *event = &task->event;
 	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_DATA, 0);
 	if (!blob)
-		return;
-	u64 used = 0;
+		return 0;
 	for (u64 i = 0; i < MAX_IOVECS; i++) {
 		struct iovec piece;
 		BARRIER(i); /* so that the comparison with a constant stays as it is */
 		if (i >= count)
 			break;
-		if (bpf_probe_read_user(&piece, sizeof(piece), &pieces[i]))
+		if (bpf_probe_read_user(&piece, sizeof(piece), (void *)(pieces + i * sizeof(piece))))
 			break;
 		u64 part = piece.len < size ? piece.len : size;
 		size -= part;
-		if (part > MESSAGE_BYTES)
-			part = MESSAGE_BYTES;
-		BARRIER(part);
-		BARRIER(used);
-		if (part > MESSAGE_BYTES || used > MESSAGE_BYTES)
-			continue;
-		if (bpf_probe_read_user(&blob->data[used], part, (void *)piece.base)) {
+		s64 taken = add_piece(piece.base, part, blob->size);
+		if (taken < 0) {
 			blob->flags |= BLOB_FAILED;
 			break;
 		}
-		used += part;
+		blob->size += taken;
 	}
-	blob->size = used;
 	emit_blob(blob);
+	return 0;
 }
 
 INLINE void take_buffer(struct event *event, u64 address, u64 size)
@@ -93,8 +107,8 @@ static long take_each_datagram(u64 index, struct datagrams *at)
 	if (!task || bpf_probe_read_user(&message, sizeof(message), (void *)(at->address + index * sizeof(message))))
 		return 1;
 	if (at->known || (message.header.name && is_dns_address(message.header.name)))
-		take_pieces(
-			&task->event, message.header.iov, message.header.iovlen, at->received ? message.size : ~0ull);
+		take_pieces(TASK_REF(task), (u64)message.header.iov, message.header.iovlen,
+			at->received ? message.size : ~0ull);
 	return 0;
 }
 STEP(take_each_datagram, datagrams);
@@ -119,11 +133,11 @@ GLOBAL int take_dns(task_ref ref, u32 payload)
 			take_buffer(event, args[1], event->ret);
 	} else if (payload == PAYLOAD_VECTOR) {
 		if (known)
-			take_pieces(event, (void *)args[1], args[2], event->ret);
+			take_pieces(TASK_REF(task), args[1], args[2], event->ret);
 	} else if (payload == PAYLOAD_MESSAGE) {
 		if (!bpf_probe_read_user(&header, sizeof(header), (void *)args[1]) &&
 			(known || (header.name && is_dns_address(header.name))))
-			take_pieces(event, header.iov, header.iovlen, event->ret);
+			take_pieces(TASK_REF(task), (u64)header.iov, header.iovlen, event->ret);
 	} else if (payload == PAYLOAD_MESSAGES) {
 		struct datagrams *at = LOOP_STATE(datagrams);
 		if (!at)

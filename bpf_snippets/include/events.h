@@ -9,7 +9,9 @@
 #define COMM_BYTES 16
 #define CALL_NUMBERS 512  /* calls with a larger number share the last row of `specs` and `lost` */
 #define SEGMENT_ROWS 64   /* rows of `lost`, reused round robin */
-#define TASK_SLOTS 16384  /* tasks followed at one time; slot 0 means "not followed" */
+#define LOSS_ROWS 72      /* those, one for what happens between windows, and room up to whole pages */
+#define SESSIONS 64       /* pytest processes that share the programs: the workers of one test run */
+#define TASK_SLOTS 32768  /* tasks followed at one time, of all sessions; slot 0 means "not followed" */
 #define TID_LIMIT 4194304 /* the kernel's PID_MAX_LIMIT on 64-bit machines */
 #define PATH_BYTES 4096   /* the kernel's PATH_MAX, with the final NUL */
 #define BLOB_BYTES 8192   /* room for one blob with its header */
@@ -43,9 +45,9 @@ struct event {
 	u64 args[CALL_ARGS];
 	u32 pid;     /* process, in the first PID namespace (the kernel's tgid) */
 	u32 tid;     /* thread (the kernel's pid) */
-	u32 segment; /* window segment at entry; 0 = outside any window */
-	u32 tag;     /* segment in which the task, or the ancestor that pytest itself started, was created */
-	u32 stack;   /* id of the user stack, 0 = none taken */
+	u32 segment; /* at entry: the open window's, or between windows `control.between` */
+	u32 tag;     /* whose doing it is: the segment in which the cause lies, see scope.h */
+	u32 since;   /* segment in which that was last certain; 0 = it is not */
 	u16 nr;
 	u8 kind;
 	u8 flags;
@@ -122,28 +124,61 @@ enum mute {
 	MUTE_ALL = 2,   /* nothing is */
 };
 
+/* Segments are numbered upwards; two bits are apart from the number. */
+#define SEGMENT_BETWEEN 0x80000000u /* of a stamp: outside any window */
+#define SEGMENT_SHARED 0x40000000u  /* of a tag: what such a task does between windows is of no interest */
+#define SEGMENT_NUMBER 0x3fffffffu
+#define WOKEN_BY_OTHERS 0xffffffffu /* by a task that isn't followed, or by no task at all */
+
 struct task {
 	struct event event; /* the current call, filled at entry */
 	u64 next_image;     /* set by exec: the image that the task has from the end of that call on */
 	u32 ns_tid;         /* ids as the task's own PID namespace counts them */
 	u32 ns_pid;
 	u8 state;
-	u8 muted; /* set by user space while the plugin is at work on this thread: an enum mute */
-	u8 pad[6];
+	u8 muted;      /* set by user space while the plugin is at work on this thread: an enum mute */
+	u8 waiting;    /* the kind of wait it is in: an enum wait */
+	u8 session;    /* whose task it is: an index of `controls` */
+	u32 own_tag;   /* of its creation; event.tag is that of whoever gave it what it does now */
+	u32 woken;     /* tag of the task that ended the wait; 0 = it did not sleep */
+	u32 wait_at;   /* what it waits on: a descriptor, or the low half of a lock's address */
+	u32 handed_at; /* what it waited on when it was given work */
+	u8 certain;    /* set by user space while it knows whose work it is */
+	u8 pad[3];
+	u32 woken_at; /* segment in which it was woken */
+	u32 pad2;
 };
-_Static_assert(sizeof(struct task) == 168, "session.py mirrors this size");
+_Static_assert(sizeof(struct task) == 192, "session.py mirrors this size");
 
-/* Shared with user space, which stores `segment` to open and close a window. */
+/* Shared with user space, which stores `segment` to open and close a window. One of each session. */
 struct control {
-	u32 segment;              /* current window segment, 0 = nothing is recorded */
+	u32 segment;              /* current window segment, 0 = no window is open */
 	u32 enrolled;             /* tasks enrolled by on_task_iterated so far */
 	u32 lost_tasks;           /* tasks not followed, for lack of a slot */
 	u32 lost_notes;           /* FORK, EXEC, EXIT events that found no room */
 	u32 self_pid;             /* the process that enrolled itself: pytest */
 	u32 generation;           /* of the identities that user space remembers; counted up to have them sent again */
-	u64 root;                 /* pytest's root directory: struct dentry * */
-	u64 root_mnt;             /* and its struct vfsmount * */
+	u64 root_mnt;             /* pytest's root directory, a struct path: struct vfsmount * */
+	u64 root;                 /* and struct dentry * */
 	u32 lost_ring_operations; /* RING events that found no room */
+	u32 lost_calls;           /* calls that found no room; `losses` says which */
+	u32 tag;                  /* of what the runner does now: the thread that runs the tests */
+	u32 now;                  /* number of the current segment, recorded or not */
+	u32 first;                /* the first segment of the current test */
+	u32 between;              /* stamp of what tagged tasks do while no window is open; 0 = it isn't recorded */
+	u32 paused_from;          /* of those, tasks with this tag or a later one are not recorded */
+	u32 runner;               /* slot of the runner */
+	u64 locks_from, locks_to; /* addresses of the interpreter's own locks, which hand over nothing */
+	u32 refused;              /* tasks not enrolled, for another session follows them */
+	u32 pad[9];
+};
+_Static_assert(sizeof(struct control) == 128, "session.py mirrors this size");
+
+/* Whom on_task_iterated enrols; written by the keeper for one session at a time. */
+struct enrolment {
+	u32 session;
+	u32 pid; /* as the reader of the iterator counts processes; 0 = the reader itself */
+	u32 tag;
 	u32 pad;
 };
 
@@ -165,6 +200,20 @@ enum capture {
 	CAPTURE_MESSAGE_OUT = 17,  /* a struct msghdr that the kernel filled */
 	CAPTURE_FDS_OUT = 18,      /* two descriptors that the kernel wrote */
 	CAPTURE_MESSAGES_OUT = 19, /* an array of struct mmsghdr that the kernel filled, as many as it returned */
+};
+
+/* How a call waits for others, and so may be handed work. */
+enum wait {
+	WAIT_NOTHING = 0,
+	WAIT_LOCK = 1,         /* on a futex */
+	WAIT_READY_POLL = 2,   /* for one of several descriptors: milliseconds in argument 2 */
+	WAIT_READY_EPOLL = 3,  /* likewise, in argument 3 */
+	WAIT_READY_PPOLL = 4,  /* a timespec in argument 2 */
+	WAIT_READY_EPOLL2 = 5, /* in argument 3 */
+	WAIT_READY_SELECT = 6, /* in argument 4 */
+	WAIT_DATA = 7,         /* for what somebody sends to argument 0 */
+	WAIT_SLEEP = 8,        /* for the clock alone */
+	WAIT_HASTY = 9,        /* of a task: for descriptors, but told not to wait */
 };
 
 enum spec_flag {
@@ -189,6 +238,8 @@ enum payload {
 struct spec {
 	u8 capture[CALL_ARGS];
 	u8 flags;
-	u8 payload;
+	u8 kinds; /* an enum payload, and in the upper half an enum wait */
 };
 _Static_assert(sizeof(struct spec) == 8, "decode.py mirrors this size");
+#define PAYLOAD_OF(spec) ((spec)->kinds & 15)
+#define WAIT_OF(spec) ((spec)->kinds >> 4)

@@ -163,26 +163,38 @@ INLINE u64 *recent_place(u64 identity)
 	return bpf_map_lookup_elem(&recent, &key);
 }
 
-/* True once for each identity and generation: then its name must be sent. */
+/* What a session knows of an identity is told apart from what others know. */
+INLINE u64 known_as(u64 identity, u32 session)
+{
+	return identity ^ (u64)session << 32;
+}
+
+/* True once for each session, identity and generation: then its name must be sent. */
 INLINE bool unknown(u64 identity)
 {
-	struct control *c = control();
-	u64 *place = recent_place(identity);
-	if (c && place && *place == mix(identity, c->generation))
+	u32 here = session();
+	struct control *c = control_of(here);
+	u64 key = known_as(identity, here);
+	u64 *place = recent_place(key);
+	if (c && place && *place == mix(key, c->generation))
 		return false;
-	u32 *generation = bpf_map_lookup_elem(&known, &identity);
+	u64 *generation = bpf_map_lookup_elem(&known, &key);
 	if (!c || !generation || *generation != c->generation)
 		return true;
 	if (place)
-		*place = mix(identity, c->generation);
+		*place = mix(key, c->generation);
 	return false;
 }
 
 INLINE void now_known(u64 identity)
 {
-	struct control *c = control();
-	if (c)
-		bpf_map_update_elem(&known, &identity, &c->generation, 0);
+	u32 here = session();
+	struct control *c = control_of(here);
+	u64 key = known_as(identity, here);
+	if (c) {
+		u64 generation = c->generation;
+		bpf_map_update_elem(&known, &key, &generation, 0);
+	}
 }
 
 INLINE void describe_inode(struct file_note *note, struct inode *inode)

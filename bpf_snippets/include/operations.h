@@ -20,6 +20,7 @@ INLINE struct event *begin_operation(struct task *task, u32 segment, u16 number,
 	event->tid = task->event.tid;
 	event->segment = segment;
 	event->tag = task->event.tag;
+	event->since = task->event.since;
 	event->nr = number;
 	event->args[0] = fd;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
@@ -35,6 +36,6 @@ INLINE void take_operation_file(struct event *event)
 INLINE void emit_operation(struct event *event)
 {
 	struct control *c = control();
-	if (bpf_ringbuf_output(&events, event, sizeof(*event), BPF_RB_NO_WAKEUP) && c)
+	if (emit(0, event, sizeof(*event)) && c)
 		ADD(&c->lost_ring_operations, 1);
 }

@@ -1,5 +1,6 @@
 /* Whose calls count: the maps shared by all programs, and the way from a thread id to its task slot.
  * A thread id indexes a plain array, so a task that isn't followed costs one load.
+ * Several pytest processes share the programs; each is a session with a control row and rings of its own.
  */
 #pragma once
 #include "events.h"
@@ -8,34 +9,47 @@ struct slot_quad {
 	u16 slot[4]; /* array elements are padded to 8 bytes: four to an element */
 };
 struct lost_table {
-	u32 count[SEGMENT_ROWS][CALL_NUMBERS];
+	u32 count[LOSS_ROWS][CALL_NUMBERS];
 };
 
 #define RECENT_IDENTITIES 1024
 
-MAP_RING(events, 64 * 1024 * 1024);
-MAP_RING(blobs, 32 * 1024 * 1024);
-MAP_ARRAY(controls, struct control, 1, BPF_F_MMAPABLE);
+MAP_RINGS(rings, 2 * SESSIONS); /* of each session: one for events, one for blobs */
+MAP_ARRAY(controls, struct control, SESSIONS, BPF_F_MMAPABLE);
+MAP_ARRAY(enrolments, struct enrolment, 1, BPF_F_MMAPABLE);
 MAP_ARRAY(specs, struct spec, CALL_NUMBERS, BPF_F_MMAPABLE);
 MAP_ARRAY(tasks, struct task, TASK_SLOTS, BPF_F_MMAPABLE);
-MAP_ARRAY(losses, struct lost_table, 1, BPF_F_MMAPABLE);
+MAP_ARRAY(losses, struct lost_table, SESSIONS, BPF_F_MMAPABLE);
 MAP_ARRAY(slots, struct slot_quad, TID_LIMIT / 4, 0);
 MAP_KEYED(claims, BPF_MAP_TYPE_HASH, u32, u8, TASK_SLOTS, 0);
-MAP_KEYED(known, BPF_MAP_TYPE_LRU_HASH, u64, u32, 32768, 0);
+MAP_KEYED(known, BPF_MAP_TYPE_LRU_HASH, u64, u64, 65536, 0);
 MAP_ARRAY(recent, u64, RECENT_IDENTITIES, 0);
 MAP_PERCPU(scratch, struct blob);
+MAP_PERCPU(session_here, u32); /* of the task that the running program looks at: see enter() */
+
+INLINE u32 session(void)
+{
+	u32 zero = 0;
+	u32 *here = bpf_map_lookup_elem(&session_here, &zero);
+	return here ? *here : SESSIONS;
+}
+
+INLINE struct control *control_of(u32 session)
+{
+	return bpf_map_lookup_elem(&controls, &session);
+}
 
 INLINE struct control *control(void)
 {
-	u32 zero = 0;
-	return bpf_map_lookup_elem(&controls, &zero);
+	return control_of(session());
 }
 
-/* The window segment that is being recorded, or 0. */
-INLINE u32 open_segment(void)
+/* Writes to a ring of the session: 0 for events, 1 for blobs. */
+INLINE long emit(u32 ring, void *data, u64 size)
 {
-	struct control *c = control();
-	return c ? c->segment : 0;
+	u32 index = 2 * session() + ring;
+	void *to = bpf_map_lookup_elem(&rings, &index);
+	return to ? bpf_ringbuf_output(to, data, size, BPF_RB_NO_WAKEUP) : -1;
 }
 
 INLINE u16 slot_of(u32 tid)
@@ -83,6 +97,43 @@ typedef struct task *task_ref;
 #define TASK_OF(ref) (ref)
 #endif
 
+/* The current task, if it is followed: what the program emits goes to its session from here on. */
+INLINE struct task *enter(u32 slot)
+{
+	u32 zero = 0;
+	struct task *task = task_at(slot);
+	u32 *here = bpf_map_lookup_elem(&session_here, &zero);
+	if (!task || !here || task->session >= SESSIONS)
+		return 0; /* the session is over */
+	*here = task->session;
+	return task;
+}
+
+/* Whose doing it is. The runner belongs to the current test, whoever woke it; any other task to the one that created
+ * it, and after a wait in which it was given work, to the one that gave it.
+ */
+INLINE void attribute(struct task *task, u32 slot, struct control *c)
+{
+	if (slot != c->runner)
+		return;
+	task->event.tag = c->tag;
+	task->event.since = c->now;
+}
+
+/* What a call of the task that begins now is stamped with; 0 = it isn't recorded. */
+INLINE u32 stamp(struct task *task, u32 slot, struct control *c)
+{
+	u32 tag = task->event.tag;
+	if (!tag)
+		return 0; /* a thread that serves the test runner */
+	if (c->segment)
+		return c->segment;
+	/* The runner is at pytest's own work, unless it goes on with something that an earlier test left in its loop. */
+	if ((slot == c->runner && tag >= c->first) || tag & SEGMENT_SHARED || tag >= c->paused_from)
+		return 0;
+	return c->between;
+}
+
 INLINE u32 call_row(u32 nr)
 {
 	return nr < CALL_NUMBERS ? nr : CALL_NUMBERS - 1;
@@ -98,7 +149,7 @@ INLINE struct spec *spec_of(u32 nr)
 INLINE u32 claim_slot(u32 tid)
 {
 	u8 taken = 1;
-	u32 slot = tid * 2654435761u >> 18;
+	u32 slot = tid * 2654435761u >> 17;
 	for (int i = 0; i < 32; i++) {
 		slot = (slot + 4093) & (TASK_SLOTS - 1);
 		if (slot && !bpf_map_update_elem(&claims, &slot, &taken, BPF_NOEXIST))
@@ -108,9 +159,9 @@ INLINE u32 claim_slot(u32 tid)
 }
 
 /* Starts to follow a thread; the caller fills in the ids. Its call sequence goes on from the slot's last owner. */
-INLINE struct task *follow(u32 tid, u32 *slot)
+INLINE struct task *follow(u32 tid, u32 session, u32 *slot)
 {
-	struct control *c = control();
+	struct control *c = control_of(session);
 	*slot = claim_slot(tid);
 	struct task *task = task_at(*slot);
 	if (!c || !task) {
@@ -123,11 +174,13 @@ INLINE struct task *follow(u32 tid, u32 *slot)
 	/* Until its first entry it is inside the call that made it, which is its parent's. */
 	task->state = TASK_UNRECORDED;
 	task->muted = 0;
+	task->waiting = 0;
+	task->certain = 0;
+	task->woken = 0;
+	task->session = session;
 	task->next_image = 0;
 	task->event.tid = tid;
-	task->event.tag = 0;
 	task->event.segment = 0;
-	task->event.stack = 0;
 	return task;
 }
 
@@ -142,20 +195,23 @@ INLINE void unfollow(u32 tid, u32 slot, struct task *task)
 /* Writes the task's finished call; one that finds no room is counted by number and segment. */
 INLINE void emit_call(struct task *task)
 {
-	if (!bpf_ringbuf_output(&events, &task->event, sizeof(task->event), BPF_RB_NO_WAKEUP))
+	if (!emit(0, &task->event, sizeof(task->event)))
 		return;
-	u32 zero = 0;
-	struct lost_table *losts = bpf_map_lookup_elem(&losses, &zero);
-	if (losts)
-		ADD(&losts->count[task->event.segment & (SEGMENT_ROWS - 1)]
-				 [call_row(task->event.nr) & (CALL_NUMBERS - 1)],
-			1);
+	u32 index = session();
+	struct lost_table *losts = bpf_map_lookup_elem(&losses, &index);
+	struct control *c = control();
+	u64 row = task->event.segment & SEGMENT_BETWEEN ? SEGMENT_ROWS : task->event.segment & (SEGMENT_ROWS - 1);
+	BARRIER(row);
+	if (!losts || !c || row > SEGMENT_ROWS)
+		return;
+	ADD(&losts->count[row][call_row(task->event.nr) & (CALL_NUMBERS - 1)], 1);
+	ADD(&c->lost_calls, 1);
 }
 
 /* Writes an event that is not a call. */
 INLINE void emit_note(struct event *event)
 {
-	if (!bpf_ringbuf_output(&events, event, sizeof(*event), BPF_RB_NO_WAKEUP))
+	if (!emit(0, event, sizeof(*event)))
 		return;
 	struct control *c = control();
 	if (c)

@@ -75,6 +75,7 @@ enum {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_NOEXIST = 1,
@@ -107,7 +108,8 @@ u64 pseudo(u64 kind, u64 index) asm("llvm.bpf.pseudo");
 	}
 #define MAP_KEYED(name, map_type, key_type, value_type, entries, flags)                                                \
 	DESCRIBE(name, map_type, sizeof(key_type), sizeof(value_type), entries, flags)
-#define MAP_RING(name, bytes) DESCRIBE(name, BPF_MAP_TYPE_RINGBUF, 0, 0, bytes, 0)
+/* An array of ring buffers: engines/kernel.py gives it the kind of what it holds. */
+#define MAP_RINGS(name, entries) DESCRIBE(name, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, entries, 0)
 #else
 #define MAP_KEYED(name, map_type, key_type, value_type, entries, flags)                                                \
 	struct {                                                                                                       \
@@ -117,10 +119,17 @@ u64 pseudo(u64 kind, u64 index) asm("llvm.bpf.pseudo");
 		key_type *key;                                                                                         \
 		value_type *value;                                                                                     \
 	} name SEC(".maps")
-#define MAP_RING(name, bytes)                                                                                          \
+/* An array of ring buffers, which user space makes; what stands here is their kind. */
+struct ring {
+	int (*type)[BPF_MAP_TYPE_RINGBUF];
+	int (*max_entries)[4096];
+};
+#define MAP_RINGS(name, entries)                                                                                       \
 	struct {                                                                                                       \
-		int (*type)[BPF_MAP_TYPE_RINGBUF];                                                                     \
-		int (*max_entries)[bytes];                                                                             \
+		int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];                                                               \
+		int (*max_entries)[entries];                                                                           \
+		int (*key_size)[4];                                                                                    \
+		struct ring *values[];                                                                                 \
 	} name SEC(".maps")
 #endif
 #define MAP_ARRAY(name, value_type, entries, flags) MAP_KEYED(name, BPF_MAP_TYPE_ARRAY, u32, value_type, entries, flags)

@@ -14,6 +14,7 @@ struct fs_struct {
 } PRESERVE;
 struct upid {
 	int nr;
+	void *ns; /* struct pid_namespace * */
 } PRESERVE;
 struct pid {
 	u32 level;
@@ -53,15 +54,22 @@ INLINE u32 ns_id(struct task_struct *task)
 	return nr;
 }
 
-/* The open file behind a descriptor of the current task, or 0. */
-INLINE struct file *file_of(s32 fd)
+/* The open file behind a descriptor of the current task, or 0. A global function, verified once: to follow a pointer
+ * into the kernel's types, the verifier searches all of their names.
+ */
+GLOBAL u64 open_file(s32 fd)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
 	struct files_struct *files = TRUSTED(current, files);
 	struct fdtable *fdt = TRUSTED(files, fdt);
-	struct file *file = 0;
+	u64 file = 0;
 	if (fd < 0 || (u32)fd >= TRUSTED(fdt, max_fds))
 		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), (void *)TRUSTED(fdt, fd) + fd * sizeof(file));
 	return file;
+}
+
+INLINE struct file *file_of(s32 fd)
+{
+	return (void *)open_file(fd);
 }

@@ -7,8 +7,11 @@ from .base import Engine
 __all__ = ["create"]
 
 
-def create(name: str) -> Engine:
-    """The engine of this name, not yet started, in a process of its own."""
+def create(name: str, address: str | None = None, *, is_lent: bool = False) -> Engine:
+    """The engine of this name, not yet started, in a process of its own, or the one shared at that address.
+
+    One that is lent has to run there already.
+    """
     from .keeper import KeptEngine
 
-    return KeptEngine(name)
+    return KeptEngine(name, address, is_lent=is_lent)

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import c_char_p, c_int, c_size_t, c_uint64, c_void_p
+import platform
+import struct
+from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any
 
-__all__ = ["PRINT_CALLBACK", "SharedMemory", "format_message", "libbpf"]
+__all__ = [
+    "PRINT_CALLBACK",
+    "SharedMemory",
+    "create_ring",
+    "format_message",
+    "interpreter_locks",
+    "libbpf",
+    "put_ring",
+    "remove_ring",
+]
 
 LIBRARY = "libbpf.so.1"
 PRINT_CALLBACK = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 MADV_DONTFORK = 10
+RTLD_DL_SYMENT = 1
+BPF_MAP_CREATE, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM = 0, 2, 3
+BPF_MAP_TYPE_RINGBUF = 27
+SYS_BPF = {"x86_64": 321, "aarch64": 280}
+ATTRIBUTE_BYTES = 128
 MESSAGE_BYTES = 1 << 24
 """libbpf prints a verifier's whole log as one message, and the cause stands at its end."""
 
@@ -20,24 +36,30 @@ _libc.mmap.argtypes = [c_void_p, c_size_t, c_int, c_int, c_int, c_uint64]
 _libc.mmap.restype = c_void_p
 _libc.munmap.argtypes = [c_void_p, c_size_t]
 _libc.madvise.argtypes = [c_void_p, c_size_t, c_int]
+_libc.dladdr1.argtypes = [c_void_p, c_void_p, c_void_p, c_int]
+_libc.syscall.restype = ctypes.c_long
 _libc.vsnprintf.argtypes = [c_char_p, c_size_t, c_char_p, c_void_p]
 
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_iter_create": (c_int, [c_int]),
-    "bpf_link__destroy": (c_int, [c_void_p]),
-    "bpf_link__fd": (c_int, [c_void_p]),
+    "bpf_link_create": (c_int, [c_int, c_int, c_int, c_void_p]),
     "bpf_map__fd": (c_int, [c_void_p]),
     "bpf_map__name": (c_char_p, [c_void_p]),
-    "bpf_map__reuse_fd": (c_int, [c_void_p, c_int]),
+    "bpf_map_create": (c_int, [c_int, c_char_p, c_uint32, c_uint32, c_uint32, c_void_p]),
+    "bpf_map_update_elem": (c_int, [c_int, c_void_p, c_void_p, c_uint64]),
     "bpf_object__close": (None, [c_void_p]),
+    "bpf_object__gen_loader": (c_int, [c_void_p, c_void_p]),
     "bpf_object__load": (c_int, [c_void_p]),
     "bpf_object__next_map": (c_void_p, [c_void_p, c_void_p]),
     "bpf_object__next_program": (c_void_p, [c_void_p, c_void_p]),
     "bpf_object__open_mem": (c_void_p, [c_char_p, c_size_t, c_void_p]),
-    "bpf_program__attach": (c_void_p, [c_void_p]),
-    "bpf_program__attach_raw_tracepoint": (c_void_p, [c_void_p, c_char_p]),
+    "bpf_prog_load": (c_int, [c_int, c_char_p, c_char_p, c_void_p, c_size_t, c_void_p]),
+    "bpf_prog_test_run_opts": (c_int, [c_int, c_void_p]),
+    "bpf_program__fd": (c_int, [c_void_p]),
     "bpf_program__name": (c_char_p, [c_void_p]),
     "bpf_program__section_name": (c_char_p, [c_void_p]),
+    "bpf_program__set_autoload": (c_int, [c_void_p, ctypes.c_bool]),
+    "bpf_raw_tracepoint_open": (c_int, [c_char_p, c_int]),
     "libbpf_set_print": (c_void_p, [PRINT_CALLBACK]),
     "libbpf_strerror": (c_int, [c_int, c_char_p, c_size_t]),
     "libbpf_version_string": (c_char_p, []),
@@ -59,6 +81,52 @@ def format_message(template: bytes, arguments: int, size: int = MESSAGE_BYTES) -
     buffer = ctypes.create_string_buffer(size)
     _libc.vsnprintf(buffer, len(buffer), template, arguments)
     return buffer.value.decode(errors="replace")
+
+
+class _Symbol(ctypes.Structure):
+    """``Elf64_Sym``."""
+
+    _fields_ = (("head", c_uint64), ("value", c_uint64), ("size", c_uint64))
+
+
+def interpreter_locks() -> tuple[int, int]:
+    """The addresses, from and to, of the interpreter's state, where its global lock lies; equal if unknown."""
+    try:
+        start = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime"))
+    except ValueError:
+        return 0, 0
+    found = (c_void_p * 4)()
+    symbol = c_void_p()
+    if not _libc.dladdr1(start, found, ctypes.byref(symbol), RTLD_DL_SYMENT) or symbol.value is None:
+        return 0, 0
+    return start, start + int(_Symbol.from_address(symbol.value).size)
+
+
+def create_ring(size: int) -> int:
+    """A ring buffer of ``size`` bytes, a power of two; its descriptor. Raises OSError."""
+    return _bpf(BPF_MAP_CREATE, struct.pack("<IIIII", BPF_MAP_TYPE_RINGBUF, 0, 0, size, 0))
+
+
+def put_ring(rings: int, index: int, ring: int) -> None:
+    """Put a ring into an array of rings. Raises OSError."""
+    key, value = ctypes.c_uint32(index), ctypes.c_uint32(ring)
+    addresses = ctypes.addressof(key), ctypes.addressof(value)
+    _bpf(BPF_MAP_UPDATE_ELEM, struct.pack("<IIQQQ", rings, 0, *addresses, 0))
+
+
+def remove_ring(rings: int, index: int) -> None:
+    """Empty a place of an array of rings. Raises OSError."""
+    key = ctypes.c_uint32(index)
+    _bpf(BPF_MAP_DELETE_ELEM, struct.pack("<IIQ", rings, 0, ctypes.addressof(key)))
+
+
+def _bpf(command: int, attribute: bytes) -> int:
+    content = ctypes.create_string_buffer(attribute, ATTRIBUTE_BYTES)
+    result: int = _libc.syscall(SYS_BPF[platform.machine()], command, content, ATTRIBUTE_BYTES)
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
 
 
 class SharedMemory:

@@ -180,7 +180,7 @@ class Program:
         return [f"-D{name}={body}" for name, body in scope_macros(request["scope"], self._held).items()]
 
 
-def scope_macros(scope: Mapping[str, int], fds: Mapping[str, int]) -> dict[str, str]:
+def scope_macros(scope: Mapping[str, Any], fds: Mapping[str, int]) -> dict[str, str]:
     """EBPF_IN_SCOPE() and EBPF_WINDOW(): the maps of the recorder, asked the way its own programs ask them."""
 
     def look(name: str, key: str) -> str:
@@ -190,22 +190,26 @@ def scope_macros(scope: Mapping[str, int], fds: Mapping[str, int]) -> dict[str, 
         return f"*({kind} *)({pointer} + {offset})"
 
     window = (
-        f"({{ unsigned int zero_ = 0, window_ = 0; char *control_ = {look('controls', 'zero_')};"
+        f"({{ unsigned int row_ = {scope['session']}, window_ = 0; char *control_ = {look('controls', 'row_')};"
         f" if (control_) window_ = {word('control_', scope['segment'])};"
         f" if (window_ < {scope['first']}) window_ = 0; window_; }})"
     )
+    mine = " || ".join(f"(tag_ >= {first} && tag_ < {end})" for first, end in scope["tags"])
     in_scope = (
         "({ int in_scope_ = 0;"
-        " unsigned int tid_ = bpf_get_current_pid_tgid(), key_ = (tid_ & 0x3fffff) >> 2, zero_ = 0, slot_ = 0;"
+        f" unsigned int tid_ = bpf_get_current_pid_tgid(), key_ = (tid_ & 0x3fffff) >> 2, row_ = {scope['session']},"
+        " slot_ = 0;"
         f" char *quad_ = {look('slots', 'key_')};"
         " if (quad_) slot_ = *(unsigned short *)(quad_ + 2 * (tid_ & 3));"
         " if (slot_) {"
-        f" char *task_ = {look('tasks', 'slot_')}, *control_ = {look('controls', 'zero_')};"
+        f" char *task_ = {look('tasks', 'slot_')}, *control_ = {look('controls', 'row_')};"
         f" if (task_ && control_ && {word('task_', scope['muted'], 'unsigned char')} == 0"
+        f" && {word('task_', scope['owner'], 'unsigned char')} == row_"
         f" && {word('control_', scope['segment'])} >= {scope['first']}) {{"
         f" unsigned int tag_ = {word('task_', scope['tag'])};"
-        f" in_scope_ = tag_ == 0 || tag_ >= {scope['first']}"
-        f" || {word('task_', scope['pid'])} == {word('control_', scope['self_pid'])};"
+        f" if ({word('control_', scope['runner'])} == slot_) tag_ = {word('control_', scope['now'])};"
+        f" tag_ &= {scope['number']};"
+        f" in_scope_ = {mine};"
         " } } in_scope_; })"
     )
     return {"EBPF_WINDOW()": window, "EBPF_IN_SCOPE()": in_scope}

@@ -31,8 +31,6 @@ __all__ = ["BccEngine"]
 BTF = Path("/sys/kernel/btf/vmlinux")
 ITERATOR = "iter/"
 RAW_TRACEPOINT = "raw_tp/"
-ITERATIONS = 3
-"""Iterators handed out: enrolment repeats until a pass finds nobody new."""
 LOG_LINES = 20
 
 
@@ -46,6 +44,7 @@ class BccEngine:
         self._cache = cache or _cache()
         self._variant = of_kernel()
         self._fds: list[int] = []
+        self._iterator = 0
 
     def start(self) -> Started:
         """See base.Engine."""
@@ -66,6 +65,13 @@ class BccEngine:
             os.close(fd)
         self._fds.clear()
 
+    def iterator(self) -> int:
+        """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
+        try:
+            return kernel.open_iterator(self._iterator)
+        except kernel.Refused as error:
+            _refuse("open the iterator over tasks", error)
+
     def _start(self, package: Path) -> Started:
         types = _types()
         source = self._source(types)
@@ -78,7 +84,6 @@ class BccEngine:
             maps[name] = self._hold(f"create map {name}", kernel.create_map, name, *_words(codes[f"map_{name}"]))
         described = self._hold("load the description of the programs", kernel.load_btf, btf)
         probes: list[Probe] = []
-        iterators: list[int] = []
         for function in source.functions:
             if not function.hook:
                 continue
@@ -90,17 +95,14 @@ class BccEngine:
                 if target is None:
                     raise ProbeError(f"attach {name} to {hook}", "this kernel has no such iterator")
                 loaded = self._load(name, code, described, program.places, target)
-                link = self._hold(f"attach {name} to {hook}", kernel.attach_iterator, loaded)
-                opened = [self._hold(f"open iterator {name}", kernel.open_iterator, link) for _ in range(ITERATIONS)]
-                iterators += opened
+                self._iterator = self._hold(f"attach {name} to {hook}", kernel.attach_iterator, loaded)
             else:
                 loaded = self._load(name, code, described, program.places, 0)
                 tracepoint = hook.removeprefix(RAW_TRACEPOINT)
                 self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, tracepoint, loaded)
             probes.append(Probe(name, hook))
-        return Started(
-            self.name, f"BCC {compiler.version(package)}", maps, tuple(iterators), tuple(probes), self._variant.missing
-        )
+        version = f"BCC {compiler.version(package)}"
+        return Started(self.name, version, maps, 0, tuple(probes), self._variant.missing)
 
     def _source(self, types: Types) -> Source:
         text = read(self._snippets, self._variant.snippets, platform.machine())

@@ -1,34 +1,50 @@
-"""The process that holds an engine's programs, apart from the pytest process.
+"""The process that holds an engine's programs, apart from the pytest processes that it serves.
 
 Programs stay attached as long as some process holds their descriptors. Were that pytest, every child that a test
 forks would hold them too, and they would outlive a killed session in any child left behind. So a process of its own
-loads and attaches them, hands out the maps, and ends with the pytest process, however that ends. It is no child of
-pytest: a test that waits for any child must not meet it.
+loads and attaches them, hands out the maps, and ends with the last pytest process that it serves, however that ends. It
+is no child of pytest: a test that waits for any child must not meet it.
 
-Run as a script (``python -I -S keeper.py SOCKET PIDFD``) this file is the keeper; imported it is the client.
+One keeper serves all the workers of a test run, so that a call runs the programs once however many they are. They
+find it by its *address*, a name in the abstract namespace of unix sockets that is hard to guess.
+
+Run as a script (``python -I -S keeper.py ENGINE ADDRESS SOCKET PIDFD``) this file is the keeper; imported it is the
+client. The keeper imports little, as the session waits for it: what only the client needs is imported where that
+needs it.
 """
 
 from __future__ import annotations
 
 import array
-import contextlib
+import errno
 import json
 import os
 import select
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
 
-from pytest_ebpf.engines import kernel
-from pytest_ebpf.engines.base import ENGINES, Probe, Started
-from pytest_ebpf.errors import EngineUnavailable, ProbeError
+from pytest_ebpf.engines.base import (
+    BLOBS_BYTES,
+    ENGINES,
+    EVENTS_BYTES,
+    LENT,
+    LENT_TO,
+    SESSION_OFFSET,
+    SESSIONS,
+    TASK_BYTES,
+    TASK_SLOTS,
+    Probe,
+    Started,
+)
+from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["KeptEngine"]
 
@@ -36,91 +52,192 @@ START_SECONDS = 60
 STOP_SECONDS = 10
 MAX_FDS = 64
 MAX_ANSWER = 1 << 18
-ERRORS: Mapping[str, type[EngineUnavailable] | type[ProbeError]] = {
+ERRORS: dict[str, type[EngineUnavailable] | type[ProbeError]] = {
     "EngineUnavailable": EngineUnavailable,
     "ProbeError": ProbeError,
 }
 
 
 class KeptEngine:
-    """An engine that runs in a keeper process; see base.Engine."""
+    """An engine that runs in a keeper process; see base.Engine.
 
-    def __init__(self, name: str) -> None:
+    Those with the same ``address`` share one keeper; without an address it has its own.
+    """
+
+    records_real_calls = True
+
+    def __init__(self, name: str, address: str | None = None, *, is_lent: bool = False) -> None:
         if name not in ENGINES:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
         self.name = name
-        self._keeper: tuple[int, int] | None = None
+        self._is_shared = address is not None
+        self._is_lent = is_lent
+        self.address = address or os.urandom(16).hex()
+        """By which others can join."""
+        self._session: int | None = None
+        self._coming: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
+        self._keeper: tuple[int, int] = (0, 0)
+
+    def prepare(self) -> None:
+        """See base.Engine."""
+        if not self._is_shared and self._coming is None:
+            self._send_for()
 
     def start(self) -> Started:
         """See base.Engine."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        owner = os.pidfd_open(os.getpid())
-        with ours:
-            try:
-                with theirs:
-                    command = [sys.executable, "-I", "-S", "-B", __file__, self.name]
-                    starter = subprocess.run(
-                        [*command, str(theirs.fileno()), str(owner)],
-                        pass_fds=(theirs.fileno(), owner),
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.PIPE,
-                        timeout=START_SECONDS,
-                        check=False,
-                    )
-            finally:
-                os.close(owner)
-            ours.settimeout(START_SECONDS)
-            try:
-                answer, fds = _receive(ours)
-            except (EOFError, TimeoutError) as error:
-                raise EngineUnavailable(
-                    f"start engine {self.name}",
-                    f"the process that loads the programs gave no answer: {error}",
-                    starter.stderr.decode(errors="replace").strip()[-2000:],
-                ) from error
+        answer, fds = self._begin() if self._coming is not None else self._join() or self._begin()
+        while answer.get("error") == "taken":  # another worker was quicker
+            answer, fds = self._join() or self._begin()
         if "error" in answer:
             raise ERRORS[answer["error"]](*answer["args"])
         self._keeper = (answer["pid"], _start_time(answer["pid"]))
-        names: list[str] = answer["maps"]
+        self._session = answer["session"]
         return Started(
             engine=self.name,
             library=answer["library"],
-            maps=dict(zip(names, fds, strict=False)),
-            iterators=tuple(fds[len(names) :]),
+            maps=dict(zip(answer["maps"], fds, strict=True)),
+            session=answer["session"],
             probes=tuple(Probe(*each) for each in answer["probes"]),
             missing=tuple(answer["missing"]),
             numbers=answer["numbers"],
         )
 
+    @property
+    def pid(self) -> int:
+        """See base.Engine."""
+        return self._keeper[0]
+
+    def enrol(self, pid: int, tag: int) -> None:
+        """See base.Engine."""
+        with self._connection() as channel:
+            _, (iterator,) = _ask(channel, {"do": "enrol", "session": self._session, "pid": pid, "tag": tag})
+            try:
+                while os.read(iterator, 4096):
+                    pass
+            finally:
+                os.close(iterator)
+
     def poke(self) -> None:
         """See base.Engine."""
-        os.sched_yield()
+        import contextlib
+
+        with contextlib.suppress(OSError):  # if a seccomp filter of the test refuses it, the programs see that too
+            os.sched_yield()
 
     def stop(self) -> None:
-        """End the keeper, and with it the programs; waits until they are gone."""
-        if self._keeper is None:
+        """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
+        if self._session is None:
             return
         pid, started = self._keeper
-        self._keeper = None
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        try:
             keeper = os.pidfd_open(pid)
+        except OSError:
+            return  # it ended already
+        try:
+            if _start_time(pid) == started:
+                self._leave(keeper)
+        except (OSError, EOFError):
+            pass  # it ended meanwhile, or a seccomp filter of a test refuses this: then it ends with this process
+        finally:
+            os.close(keeper)
+            self._session = None
+
+    def _leave(self, keeper: int) -> None:
+        with self._connection() as channel:
+            answer, _ = _ask(channel, {"do": "leave", "session": self._session})
+        if answer["last"]:
+            signal.pidfd_send_signal(keeper, signal.SIGTERM)
+            select.select([keeper], [], [], STOP_SECONDS)
+
+    def _connection(self) -> socket.socket:
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel.settimeout(START_SECONDS)
+        try:
+            channel.connect(_name(self.address))
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    def _join(self) -> tuple[dict[str, Any], list[int]] | None:
+        """Join a keeper that runs already; None if there is none."""
+        owner = os.pidfd_open(os.getpid())
+        try:
+            with self._connection() as channel:
+                return _ask(channel, {"do": "join"}, [owner])
+        except (ConnectionRefusedError, EOFError, ConnectionResetError):
+            return None
+        finally:
+            os.close(owner)
+
+    def _begin(self) -> tuple[dict[str, Any], list[int]]:
+        """Start a keeper, if it isn't starting, and join it."""
+        if self._is_lent:
+            raise EngineUnavailable(
+                f"start engine {self.name}",
+                f"what {LENT} promises isn't there",
+                "start the tests by: sudo pytest-ebpf run -- pytest …",
+            )
+        if self._coming is None:
+            self._send_for()
+        assert self._coming is not None
+        (ours, starter), self._coming = self._coming, None
+        with ours, starter:
             try:
-                if _start_time(pid) == started:
-                    signal.pidfd_send_signal(keeper, signal.SIGTERM)
-                    select.select([keeper], [], [], STOP_SECONDS)
-            finally:
-                os.close(keeper)
+                return _receive(ours)
+            except (EOFError, TimeoutError) as error:
+                assert starter.stderr is not None
+                raise EngineUnavailable(
+                    f"start engine {self.name}",
+                    f"the process that loads the programs gave no answer: {error}",
+                    starter.stderr.read().decode(errors="replace").strip()[-2000:],
+                ) from error
+
+    def _send_for(self) -> None:
+        import subprocess
+
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(START_SECONDS)
+        owner = os.pidfd_open(os.getpid())
+        try:
+            with theirs:
+                command = [sys.executable, "-I", "-S", "-B", __file__, self.name, self.address]
+                starter = subprocess.Popen(
+                    [*command, str(theirs.fileno()), str(owner)],
+                    pass_fds=(theirs.fileno(), owner),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+        finally:
+            os.close(owner)
+        self._coming = ours, starter
+
+
+def _user_of(channel: socket.socket) -> int:
+    """The uid of the process at the other end."""
+    return int.from_bytes(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
+
+
+def _name(address: str) -> str:
+    return f"\0pytest-ebpf-{address}"
 
 
 def _start_time(pid: int) -> int:
     """With the pid, this names one process for ever. In clock ticks since boot."""
-    return int(Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()[19])
+    with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
+        return int(stat.read().rsplit(b")", 1)[1].split()[19])
+
+
+def _send(channel: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    channel.sendmsg([json.dumps(message).encode()], rights)
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """What the other side of a channel sent, with its descriptors. Raises EOFError, OSError."""
     fds = array.array("i")
-    data, ancillary, _, _ = channel.recvmsg(
+    data, ancillary, flags, _ = channel.recvmsg(
         MAX_ANSWER, socket.CMSG_SPACE(MAX_FDS * fds.itemsize), socket.MSG_CMSG_CLOEXEC
     )
     if not data:
@@ -128,7 +245,134 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    if flags & socket.MSG_CTRUNC:
+        for fd in fds:
+            os.close(fd)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     return json.loads(data), fds.tolist()
+
+
+def _ask(
+    channel: socket.socket, message: dict[str, Any], fds: list[int] | None = None
+) -> tuple[dict[str, Any], list[int]]:
+    _send(channel, message, fds or [])
+    answer, received = _receive(channel)
+    if "refused" in answer:
+        raise EbpfError(answer["refused"])
+    return answer, received
+
+
+# The keeper's side
+
+
+class _Keeper:
+    """Serves the sessions of one engine, one request at a time."""
+
+    def __init__(self, name: str, listener: socket.socket) -> None:
+        self._listener = listener
+        self._engine = _engine(name)
+        self._started: Started = self._engine.start()
+        self._owners: dict[int, int] = {}
+        """The pidfd of each session's process."""
+        # Any user of the machine can read the address in /proc/net/unix.
+        self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
+        from pytest_ebpf.engines import _ffi
+
+        self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
+
+    def serve(self) -> None:
+        """Until the last session ended."""
+        while self._owners:
+            waited: list[Any] = [self._listener, *self._owners.values()]
+            ready, _, _ = select.select(waited, [], [])
+            for session, owner in [*self._owners.items()]:
+                if owner in ready:
+                    self._end(session)
+            if self._listener in ready:
+                channel, _ = self._listener.accept()
+                with channel:
+                    if _user_of(channel) not in self._users:
+                        continue
+                    channel.settimeout(START_SECONDS)
+                    try:
+                        self._answer(channel)
+                    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError):
+                        continue  # who asked is gone, or none of ours
+
+    def join(self, owner: int) -> tuple[dict[str, Any], list[int]]:
+        """A new session of the process ``owner``: the answer, and descriptors of its maps."""
+        from pytest_ebpf.engines import _ffi, kernel
+
+        session = next((each for each in range(SESSIONS) if each not in self._owners), None)
+        if session is None:
+            os.close(owner)
+            args = ("join the recorder", f"{SESSIONS} test processes share it already", "run fewer workers")
+            return {"error": "EngineUnavailable", "args": args}, []
+        rings: list[int] = []
+        try:
+            for place, size in enumerate((EVENTS_BYTES, BLOBS_BYTES)):
+                rings.append(_ffi.create_ring(size))
+                _ffi.put_ring(self._started.maps["rings"], 2 * session + place, rings[place])
+        except OSError as error:
+            for ring in rings:
+                os.close(ring)
+            os.close(owner)
+            hint = "free some memory: each test process needs about 100 MiB of kernel memory"
+            args = ("create the recorder's rings", os.strerror(error.errno or 0), hint)
+            return {"error": "ProbeError", "args": args}, []
+        self._owners[session] = owner
+        shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
+        answer = {
+            "pid": os.getpid(),
+            "session": session,
+            "library": self._started.library,
+            "maps": [*shared, "events", "blobs"],
+            "missing": self._started.missing,
+            "numbers": {name: kernel.map_number(fd) for name, fd in shared.items()},
+            "probes": [(probe.program, probe.hook) for probe in self._started.probes],
+        }
+        return answer, [*shared.values(), *rings]
+
+    def _answer(self, channel: socket.socket) -> None:
+        request, fds = _receive(channel)
+        if request["do"] == "join":
+            answer, given = self.join(fds[0])
+            _send(channel, answer, given)
+            for ring in given[-2:]:
+                os.close(ring)
+        elif request["session"] not in self._owners:
+            _send(channel, {"refused": f"session {request['session']}: it isn't running"}, [])
+        elif request["do"] == "leave":
+            self._end(request["session"])
+            _send(channel, {"last": not self._owners}, [])
+        else:
+            self._enrol(channel, request)
+
+    def _enrol(self, channel: socket.socket, request: dict[str, int]) -> None:
+        """Let the asker enrol; nobody else does meanwhile."""
+        self._order.view[:12] = b"".join(request[key].to_bytes(4, "little") for key in ("session", "pid", "tag"))
+        iterator = self._engine.iterator()
+        _send(channel, {}, [iterator])
+        os.close(iterator)
+        owner = self._owners[request["session"]]
+        waited: list[Any] = [channel, owner]
+        select.select(waited, [], [], START_SECONDS)  # until the asker hangs up, or ends
+
+    def _end(self, session: int) -> None:
+        """Follow none of its tasks any more."""
+        from pytest_ebpf.engines import _ffi
+
+        os.close(self._owners.pop(session))
+        memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
+        for slot, owner in enumerate(bytes(memory.view[SESSION_OFFSET::TASK_BYTES])):
+            if owner == session:
+                memory.view[slot * TASK_BYTES + SESSION_OFFSET] = SESSIONS
+        memory.close()
+        for place in range(2):
+            _ffi.remove_ring(self._started.maps["rings"], 2 * session + place)
+
+
+SHARED_MAPS = ("controls", "tasks", "losses", "specs", "slots")
 
 
 def _engine(name: str) -> Any:
@@ -143,24 +387,8 @@ def _engine(name: str) -> Any:
     raise ValueError(name)
 
 
-def _start(name: str) -> tuple[dict[str, Any], list[int]]:
-    try:
-        started: Started = _engine(name).start()
-    except (EngineUnavailable, ProbeError) as error:
-        return {"error": type(error).__name__, "args": error.args}, []
-    answer = {
-        "pid": os.getpid(),
-        "library": started.library,
-        "maps": list(started.maps),
-        "missing": started.missing,
-        "numbers": {name: kernel.map_number(fd) for name, fd in started.maps.items()},
-        "probes": [(probe.program, probe.hook) for probe in started.probes],
-    }
-    return answer, [*started.maps.values(), *started.iterators]
-
-
-def _keep(name: str, channel_fd: int, owner: int) -> None:
-    """The life of the keeper: start, answer, and hold on until the owner ends or asks."""
+def _keep(name: str, address: str, channel_fd: int, owner: int) -> None:
+    """The life of the keeper: start, answer, and hold on until the last owner ends."""
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -169,13 +397,28 @@ def _keep(name: str, channel_fd: int, owner: int) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 2)
+    keeper = None
     with socket.socket(fileno=channel_fd) as channel:
-        answer, fds = _start(name)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        channel.sendmsg([json.dumps(answer).encode()], rights)
-    if fds:
-        select.select([owner], [], [])
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            listener.bind(_name(address))
+            listener.listen(SESSIONS)
+            keeper = _Keeper(name, listener)
+            answer, fds = keeper.join(owner)
+        except (EngineUnavailable, ProbeError) as error:
+            answer, fds = {"error": type(error).__name__, "args": error.args}, []
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            answer, fds = {"error": "taken"}, []
+        if not fds:
+            listener.close()
+        _send(channel, answer, fds)
+    if keeper is not None and fds:
+        for ring in fds[-2:]:
+            os.close(ring)
+        keeper.serve()
 
 
 if __name__ == "__main__":
-    _keep(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    _keep(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -29,6 +29,9 @@ MAP_CREATE, PROG_LOAD, RAW_TRACEPOINT_OPEN, BTF_LOAD, LINK_CREATE, ITER_CREATE =
 MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD = 14, 15
 INFO_BYTES = 80
 RAW_TRACEPOINT, TRACING = 17, 26
+ARRAY_OF_MAPS, RING_BUFFER = 12, 27
+RING_BYTES = os.sysconf("SC_PAGESIZE")
+"""The least that a ring buffer can have."""
 TRACE_ITER = 28
 ATTRIBUTE_BYTES = 152
 LOG_BYTES = 1 << 24
@@ -46,9 +49,21 @@ class Refused(OSError):
 
 
 def create_map(name: str, kind: int, key_bytes: int, value_bytes: int, entries: int, flags: int) -> int:
-    """A new map's descriptor. Raises Refused."""
-    attributes = struct.pack("<IIIIIIII", kind, key_bytes, value_bytes, entries, flags, 0, 0, 0)
-    return _bpf(MAP_CREATE, attributes[:28] + _name(name))
+    """A new map's descriptor; an array of maps is one of ring buffers. Raises Refused."""
+    if kind != ARRAY_OF_MAPS:
+        return _create_map(name, kind, key_bytes, value_bytes, entries, flags)
+    inner = _create_map("ring", RING_BUFFER, 0, 0, RING_BYTES, 0)  # it shows the kind, and may go then
+    try:
+        return _create_map(name, kind, key_bytes, value_bytes, entries, flags, inner)
+    finally:
+        os.close(inner)
+
+
+def _create_map(
+    name: str, kind: int, key_bytes: int, value_bytes: int, entries: int, flags: int, inner: int = 0
+) -> int:
+    attributes = struct.pack("<IIIIIII", kind, key_bytes, value_bytes, entries, flags, inner, 0)
+    return _bpf(MAP_CREATE, attributes + _name(name))
 
 
 def load_btf(content: bytes) -> int:

@@ -1,42 +1,46 @@
-"""Engine "libbpf": the objects built with the wheel, loaded through the system's libbpf."""
+"""Engine "libbpf": the object built with the wheel, loaded through the system's libbpf."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
-import platform
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineUnavailable, ProbeError
-from . import _ffi
+from . import _ffi, loader
 from .base import Probe, Started
 from .variant import of_kernel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["LibbpfEngine"]
 
 LOG_LINES = 20
 WARNING = 0
 """libbpf's level for errors and for the verifier's log."""
-OBJECTS = Path(__file__).parent.parent / "objects"
-BTF = Path("/sys/kernel/btf/vmlinux")
-ITERATIONS = 3
-"""Iterators handed out: enrolment repeats until a pass finds nobody new."""
+OBJECTS = f"{os.path.dirname(os.path.dirname(__file__))}/objects"  # noqa: PTH120 (pathlib is slow to import)
+BTF: str | Path = "/sys/kernel/btf/vmlinux"
+OBJECT = "recorder.bpf.o"
+ITERATOR = 28
+"""BPF_TRACE_ITER."""
 
 
 class LibbpfEngine:
-    """Loads and attaches CO-RE objects in this process."""
+    """Loads and attaches the CO-RE object in this process."""
 
     name = "libbpf"
 
     def __init__(self, objects: Path | None = None) -> None:
         self._variant = of_kernel()
-        self._folder = objects or OBJECTS / platform.machine() / ("old" if self._variant.old else "")
+        folder = f"{OBJECTS}/{os.uname().machine}{'/old' if self._variant.old else ''}"
+        self._path = f"{objects or folder}/{OBJECT}"
         self._objects: list[int] = []
-        self._links: list[int] = []
+        self._fds: list[int] = []
         self._messages: list[str] = []
         self._library: Any = None
+        self._iterator = 0
 
     def start(self) -> Started:
         """See base.Engine."""
@@ -49,15 +53,15 @@ class LibbpfEngine:
 
     def stop(self) -> None:
         """See base.Engine."""
-        for link in self._links:
-            self._library.bpf_link__destroy(link)
+        for fd in self._fds:
+            os.close(fd)
         for opened in self._objects:
             self._library.bpf_object__close(opened)
-        self._links.clear()
+        self._fds.clear()
         self._objects.clear()
 
     def _load_library(self) -> None:
-        if not BTF.exists():
+        if not os.path.exists(BTF):  # noqa: PTH110
             raise EngineUnavailable(
                 "start engine libbpf",
                 f"the kernel has no BTF ({BTF} is missing)",
@@ -80,58 +84,89 @@ class LibbpfEngine:
         return 0
 
     def _start(self) -> Started:
-        maps: dict[str, int] = {}
+        maps, programs = self._load()
         probes: list[Probe] = []
-        iterators: list[int] = []
-        for snippet in self._variant.snippets:
-            opened = self._open(snippet)
-            for each in self._each("map", opened):
-                name = self._library.bpf_map__name(each).decode()
-                if name in maps:
-                    self._check(self._library.bpf_map__reuse_fd(each, maps[name]), f"share map {name}")
-            self._check(self._library.bpf_object__load(opened), f"load {snippet}.bpf.o")
-            for each in self._each("map", opened):
-                name = self._library.bpf_map__name(each).decode()
-                maps.setdefault(name, self._library.bpf_map__fd(each))
-            for each in self._each("program", opened):
-                section = self._library.bpf_program__section_name(each).decode()
-                probe = Probe(self._library.bpf_program__name(each).decode(), self._variant.hook(section))
-                if probe.hook == section:
-                    link = self._library.bpf_program__attach(each)
-                else:
-                    tracepoint = probe.hook.removeprefix("raw_tp/").encode()
-                    link = self._library.bpf_program__attach_raw_tracepoint(each, tracepoint)
-                if not link:
-                    self._check(-ctypes.get_errno(), f"attach {probe.program} to {probe.hook}")
-                self._links.append(link)
-                probes.append(probe)
-                if probe.hook.startswith("iter/"):
-                    for _ in range(ITERATIONS):
-                        fd = self._library.bpf_iter_create(self._library.bpf_link__fd(link))
-                        self._check(min(fd, 0), f"open iterator {probe.program}")
-                        iterators.append(fd)
+        for probe, program in programs:
+            kind, _, hook = probe.hook.partition("/")
+            if kind == "iter":
+                link = self._library.bpf_link_create(program, 0, ITERATOR, None)
+            else:
+                link = self._library.bpf_raw_tracepoint_open(hook.encode(), program)
+            self._check(link, f"attach {probe.program} to {probe.hook}")
+            self._fds.append(link)
+            probes.append(probe)
+            if kind == "iter":
+                self._iterator = link
         version = self._library.libbpf_version_string().decode().removeprefix("v")
-        return Started(self.name, f"libbpf {version}", maps, tuple(iterators), tuple(probes), self._variant.missing)
+        return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes), self._variant.missing)
 
-    def _open(self, snippet: str) -> int:
-        path = self._folder / f"{snippet}.bpf.o"
+    def iterator(self) -> int:
+        """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
+        fd: int = self._library.bpf_iter_create(self._iterator)
+        self._check(fd, "open the iterator over tasks")
+        return fd
+
+    def _load(self) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
+        """Descriptors of the maps by name, and of the programs."""
+        content = self._read()
+        opened = self._open(content)
+        maps, programs = self._maps_of(opened), self._programs(opened)
+        names = [self._library.bpf_map__name(each).decode() for each in maps]
+        probes = [
+            Probe(self._library.bpf_program__name(each).decode(), self._variant.hook(self._section(each)))
+            for each in programs
+        ]
+        fds = loader.load(self._library, opened, len(maps), len(programs))
+        if fds is not None:
+            self._fds += [*fds[0], *fds[1]]
+        else:
+            self._messages.clear()
+            opened = self._open(content)
+            programs = self._programs(opened)
+            self._check(self._library.bpf_object__load(opened), f"load {OBJECT}")
+            fds = (
+                [self._library.bpf_map__fd(each) for each in self._maps_of(opened)],
+                [self._library.bpf_program__fd(each) for each in programs],
+            )
+        return dict(zip(names, fds[0], strict=True)), list(zip(probes, fds[1], strict=True))
+
+    def _read(self) -> bytes:
         try:
-            content = path.read_bytes()
+            with open(self._path, "rb") as file:  # noqa: PTH123
+                return file.read()
         except OSError as error:
             raise ProbeError(
-                f"read eBPF object {path}",
+                f"read eBPF object {self._path}",
                 os.strerror(error.errno or 0),
                 "it is built with the wheel: install pytest-ebpf again, by pip",
             ) from error
+
+    def _open(self, content: bytes) -> int:
         opened: int | None = self._library.bpf_object__open_mem(content, len(content), None)
         if not opened:
-            self._check(-ctypes.get_errno(), f"open eBPF object {path}")
+            self._check(-ctypes.get_errno(), f"open eBPF object {self._path}")
             raise AssertionError("unreachable")
         self._objects.append(opened)
         return opened
 
-    def _each(self, kind: str, opened: int) -> list[int]:
-        following = getattr(self._library, f"bpf_object__next_{kind}")
+    def _maps_of(self, opened: int) -> list[int]:
+        return self._each(self._library.bpf_object__next_map, opened)
+
+    def _programs(self, opened: int) -> list[int]:
+        """Those that this kernel can run; no others will be loaded."""
+        found: list[int] = []
+        for each in self._each(self._library.bpf_object__next_program, opened):
+            if self._section(each) in self._variant.absent:
+                self._library.bpf_program__set_autoload(each, False)
+            else:
+                found.append(each)
+        return found
+
+    def _section(self, program: int) -> str:
+        section: bytes = self._library.bpf_program__section_name(program)
+        return section.decode()
+
+    def _each(self, following: Any, opened: int) -> list[int]:
         found: list[int] = []
         each = following(opened, None)
         while each:
@@ -151,8 +186,10 @@ class LibbpfEngine:
                 "loading eBPF programs needs root, or CAP_BPF and CAP_PERFMON",
             )
         hint = ""
-        if "END PROG LOAD LOG" in log:
-            hint = f"the verifier of kernel {platform.release()} refused it: its last lines follow"
+        if -result == errno.EMFILE:
+            hint = "it needs some 25 file descriptors: see ulimit -n"
+        elif "END PROG LOAD LOG" in log:
+            hint = f"the verifier of kernel {os.uname().release} refused it: its last lines follow"
         elif operation.startswith("open eBPF object"):
             hint = "the file is damaged: install pytest-ebpf again, by pip"
         elif -result == errno.ENOMEM:

@@ -24,7 +24,7 @@ PATIENCE_NS = 2_000_000_000
 
 
 class RingStuck(Exception):
-    """A record stayed unfinished; what follows it can't be read yet."""
+    """A record stayed unfinished, or is none; what follows it can't be read."""
 
 
 class Ring:
@@ -76,6 +76,8 @@ class Ring:
             start = self._position % self._size
             length = self._length_at(start)
             padded = -(-(length & ~DISCARDED) // 8) * 8
+            if self._position + HEADER_BYTES + padded > end:
+                raise RingStuck  # no record of the kernel's: it would lead out of what was written
             if not length & DISCARDED:
                 data = start + HEADER_BYTES
                 yield self._data[data : data + length]

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -59,6 +60,24 @@ def until() -> Callable[[Callable[[], bool]], None]:
 def libc() -> ctypes.CDLL:
     """The C library, for calls that Python would dress up."""
     return ctypes.CDLL(None, use_errno=True)
+
+
+class Run(Protocol):
+    """Runs pytest with this plugin and the named ones, and no others."""
+
+    def __call__(self, *args: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult: ...
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run of pytest inside a test, in a process of its own."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(*args: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult:
+        named = [option for name in ("pytest_ebpf.plugin", *plugins) for option in ("-p", name)]
+        return pytester.runpytest_subprocess(*named, *args)
+
+    return run
 
 
 def loaded_programs() -> list[int]:

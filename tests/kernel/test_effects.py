@@ -364,7 +364,7 @@ def test_a_connect_under_way(ebpf: Recording, listener: socket.socket) -> None:
     assert (event.result, event.errno, event.ok) == ("pending", "EINPROGRESS", False)
     assert ebpf.network(op="connect", errno="EINPROGRESS") == [event]
     for ok in (True, False):
-        assert ebpf.network(op="connect", ok=ok) == []
+        assert ebpf.network(op="connect", ok=ok).known == ()
         assert ebpf.network(op="connect", ok=ok).undecided == [event]
 
 
@@ -465,7 +465,7 @@ def test_the_sender_of_a_datagram(ebpf: Recording) -> None:
     received = ebpf.network(op="receive")
     assert [str(event.address) for event in received] == [sender, sender, "None"]
     public = ebpf.network(op="receive", address="public")
-    assert (len(public), [event.name for event in public.undecided]) == (0, ["recvfrom"])
+    assert (len(public.known), [event.name for event in public.undecided]) == (0, ["recvfrom"])
 
 
 def test_unix_sockets(ebpf: Recording, tmp_path: Path) -> None:
@@ -635,6 +635,19 @@ for number in range(1, 8):
     assert {event.socket.type for event in messages if event.socket} == {"SOCK_STREAM" if options else "SOCK_DGRAM"}
     assert ebpf.network(op="dns", process="self") == []
     assert ebpf.complete, ebpf.gaps
+    hosts = [f"host-{number}.test" for number in range(1, 8)]
+    ebpf.assert_no_network(allow=["loopback", *hosts])
+    ebpf.assert_no_network(allow=["loopback", resolver])
+    ebpf.assert_only_connects_to(*(f"{host.upper()}." for host in hosts), "127.0.0.0/24")
+    for allowed in (["loopback"], ["loopback", *hosts[1:]], ["127.0.0.0/8", "example.org"]):
+        with pytest.raises(AssertionError, match=r"asks for the address of host-1\.test by DNS"):
+            ebpf.assert_no_network(allow=allowed)
+    with pytest.raises(AssertionError, match=r"connects to 127\.0\.7\.1:9 \(host-1\.test\)"):
+        ebpf.assert_only_connects_to("127.0.0.0/24", *(f"{host}:10" for host in hosts))
+    with pytest.raises(AssertionError, match="failed with ECONNREFUSED"):
+        ebpf.assert_connected("host-3.test:9")
+    for events in (ebpf.network(op="connect", address="host-3.test"), ebpf.syscalls("connect", address="host-3.test")):
+        assert [str(event.address) for event in events] == ["127.0.7.3:9"]
 
 
 def _query(name: str) -> bytes:

@@ -9,12 +9,13 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pytest_ebpf
 from pytest_ebpf import EngineUnavailable, InconclusiveRecording, ProbeError
-from pytest_ebpf.engines import _ffi, libbpf
+from pytest_ebpf.engines import _ffi, libbpf, loader
 from pytest_ebpf.engines.keeper import KeptEngine
 from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.recording import Recording
@@ -46,7 +47,7 @@ def _sections(elf: bytes) -> dict[str, int]:
 
 def test_program_that_the_verifier_rejects(objects: Path) -> None:
     """The error names the program's file, and ends with the verifier's own words."""
-    path = objects / "process.bpf.o"
+    path = objects / "recorder.bpf.o"
     content = bytearray(path.read_bytes())
     start = _sections(bytes(content))["raw_tp/sched_process_exit"]
     content[start : start + 8] = bytes([0x79, 0x90, 0, 0, 0, 0, 0, 0])  # r0 = *(u64 *)(r9 + 0), and r9 is unset
@@ -55,24 +56,55 @@ def test_program_that_the_verifier_rejects(objects: Path) -> None:
     with pytest.raises(ProbeError) as caught:
         engine.start()
     text = str(caught.value)
-    assert text.startswith("load process.bpf.o: ")
+    assert text.startswith("load recorder.bpf.o: ")
     assert f"the verifier of kernel {platform.release()} refused it" in text
     assert "R9 !read_ok" in text
     assert len(caught.value.log.splitlines()) <= libbpf.LOG_LINES
 
 
+def test_both_ways_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel can't fit the programs itself, libbpf does: with the same maps and programs."""
+    quick = libbpf.LibbpfEngine()
+    first = quick.start()
+    os.close(quick.iterator())
+    quick.stop()
+    monkeypatch.setattr("pytest_ebpf.engines.libbpf.loader.load", lambda *values: None)
+    ordinary = libbpf.LibbpfEngine()
+    second = ordinary.start()
+    os.close(ordinary.iterator())
+    ordinary.stop()
+    assert (first.maps.keys(), first.probes) == (second.maps.keys(), second.probes)
+
+
+def test_quick_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux 5.17 and newer fit the programs themselves: there it must not fail unnoticed."""
+    done: list[object] = []
+    original = loader.load
+
+    def load(*values: Any) -> tuple[list[int], list[int]] | None:
+        done.append(loaded := original(*values))
+        return loaded
+
+    monkeypatch.setattr("pytest_ebpf.engines.libbpf.loader.load", load)
+    engine = libbpf.LibbpfEngine()
+    engine.start()
+    engine.stop()
+    release = tuple(int(part) for part in platform.release().split(".")[:2])
+    assert (done != [None]) == (release >= (5, 17))
+
+
 def test_missing_object(objects: Path) -> None:
     """The file is named, and how to get it back."""
-    (objects / "syscalls.bpf.o").unlink()
-    with pytest.raises(ProbeError, match=r"syscalls\.bpf\.o: No such file or directory .*install pytest-ebpf again"):
+    (objects / "recorder.bpf.o").unlink()
+    with pytest.raises(ProbeError, match=r"recorder\.bpf\.o: No such file or directory .*install pytest-ebpf again"):
         libbpf.LibbpfEngine(objects).start()
 
 
 @pytest.mark.parametrize("content", [b"", b"not an object", b"\x7fELF" + bytes(60)], ids=["empty", "text", "header"])
 def test_damaged_object(objects: Path, content: bytes) -> None:
     """Likewise."""
-    (objects / "process.bpf.o").write_bytes(content)
-    with pytest.raises(ProbeError, match=r"open eBPF object .*process\.bpf\.o: .*install pytest-ebpf again"):
+    (objects / "recorder.bpf.o").write_bytes(content)
+    with pytest.raises(ProbeError, match=r"open eBPF object .*recorder\.bpf\.o: .*install pytest-ebpf again"):
         libbpf.LibbpfEngine(objects).start()
 
 
@@ -188,7 +220,7 @@ def test_stop_is_harmless_twice() -> None:
     engine.stop()
     before = _keepers_of(os.getpid())
     started = engine.start()
-    for fd in (*started.maps.values(), *started.iterators):
+    for fd in started.maps.values():
         os.close(fd)
     (keeper,) = _keepers_of(os.getpid()) - before
     engine.stop()

@@ -175,7 +175,7 @@ def test_overflow_is_counted(ebpf: Recording) -> None:
     for _ in range(calls):
         os.getppid()
     assert not ebpf.complete
-    assert len(ebpf.syscalls("getppid")) < calls
+    assert len(ebpf.syscalls("getppid").known) < calls
     ebpf.assert_syscall("getppid", count=calls)
     ebpf.assert_no_syscall("connect")
 
@@ -213,5 +213,5 @@ def test_foreign_call_is_a_gap(ebpf: Recording, libc: ctypes.CDLL) -> None:
         assert function() == os.getpid()
     with pytest.raises(InconclusiveRecording, match="another ABI"):
         window.assert_no_syscall("openat")
-    assert not window.syscalls("writev")
+    assert len(window.syscalls("writev").known) == 0
     ebpf.assert_syscall("mmap", min=1)

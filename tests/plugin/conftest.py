@@ -53,7 +53,7 @@ def engines(host: None, monkeypatch: pytest.MonkeyPatch) -> list[FakeEngine]:
     created = [FakeEngine()]
     waiting = [*created]
 
-    def create(name: str) -> FakeEngine:
+    def create(name: str, address: str | None, *, is_lent: bool) -> FakeEngine:
         if waiting:
             return waiting.pop()
         created.append(FakeEngine())
@@ -77,7 +77,7 @@ def run(pytester: pytest.Pytester, fake: FakeEngine, monkeypatch: pytest.MonkeyP
 
     def run_pytest(*args: str, no_reraise_ctrlc: bool = False) -> pytest.RunResult:
         # Every inner run would import Hypothesis anew.
-        args = ("-p", "no:hypothesispytest", *args)
+        args = ("-p", "no:hypothesispytest", "-p", "no:asyncio", *args)
         return pytester.runpytest_inprocess(*args, plugins=[handle(fake)], no_reraise_ctrlc=no_reraise_ctrlc)
 
     return run_pytest

@@ -38,7 +38,8 @@ def test_violation_shows_the_event(pytester: pytest.Pytester, run: Run) -> None:
     result = run()
     result.assert_outcomes(failed=1)
     errors = [line for line in failure(result) if line.startswith("E ")]
-    assert len(errors) == 2
+    assert len(errors) == 3
+    assert errors[2].endswith('events", or ebpf.events.format()')
     assert errors[0] == "E       AssertionError: assert_no_syscall('openat', path='/etc/*'): 1 call matched"
     assert errors[1].endswith(f'python[{os.getpid()}]  openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 3</etc/hosts>')
 

@@ -160,8 +160,8 @@ class Plugin:
     def keep(self):
         return kept.append
 
-engines.create = lambda name: FakeEngine()
-features.choose = lambda wanted: features.Choice("libbpf", "made up")
+engines.create = lambda name, address, *, is_lent: FakeEngine()
+features.choose = lambda wanted, lent: features.Choice("libbpf", "made up")
 assert pytest.main(["-q", "-p", "no:hypothesispytest"], plugins=[Plugin()]) == 0
 ebpf, *managers = kept
 for ask in (lambda: ebpf.events, lambda: ebpf.complete, lambda: ebpf.assert_no_syscall("openat")):
@@ -210,7 +210,22 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
     """Collecting and running tests that don't ask loads no engine, no table of calls and no ctypes."""
     pytester.makepyfile("def test_plain(): pass\n" + ("def test_it(ebpf): pass\n" if args else ""))
     done = subprocess.run(
-        [sys.executable, "-c", LAZY, "-p", "no:hypothesispytest", *args],
+        [
+            sys.executable,
+            "-c",
+            LAZY,
+            "-p",
+            "no:hypothesispytest",
+            "-p",
+            "no:asyncio",
+            "-p",
+            "no:anyio",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:trio",
+            *args,
+        ],
         cwd=pytester.path,
         capture_output=True,
         text=True,
@@ -220,11 +235,19 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("loaded:")]
     assert line.split()[1:] == [
         "pytest_ebpf",
+        "pytest_ebpf.clauses",
         "pytest_ebpf.engines",
         "pytest_ebpf.engines.base",
         "pytest_ebpf.errors",
         "pytest_ebpf.features",
         "pytest_ebpf.fixtures",
+        "pytest_ebpf.hookspecs",
+        "pytest_ebpf.markers",
         "pytest_ebpf.options",
         "pytest_ebpf.plugin",
+        "pytest_ebpf.policy",
+        "pytest_ebpf.sources",
+        "pytest_ebpf.stash",
+        "pytest_ebpf.step",
+        "pytest_ebpf.terminal",
     ]

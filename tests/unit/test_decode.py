@@ -24,6 +24,7 @@ from pytest_ebpf.decode import (
     Payload,
     RawCall,
     SpecFlag,
+    Wait,
 )
 from pytest_ebpf.events import Address, Descriptor, File, Process, Socket, SyscallEvent
 from pytest_ebpf.files import Files
@@ -1113,6 +1114,7 @@ def test_specs(arch: str) -> None:
         return decode.SPEC.unpack_from(content, number * decode.SPEC.size)
 
     captures, fd, at_exit, quiet = SpecFlag.CAPTURES, SpecFlag.RETURNS_FD, SpecFlag.CAPTURES_AT_EXIT, SpecFlag.QUIET
+    waits = Wait.DATA << 4
     opens = captures | fd | SpecFlag.FILE_IS_RESULT
     assert row("openat") == (0, 2, 0, 0, 0, 0, opens, 0)
     assert row("openat2") == (0, 2, 5, 0, 0, 0, opens, 0)
@@ -1123,10 +1125,12 @@ def test_specs(arch: str) -> None:
     assert row("sendto") == (6, 0, 0, 0, 3, 0, captures, Payload.BUFFER_TO)
     assert row("sendmsg") == (6, 4, 0, 0, 0, 0, captures, Payload.MESSAGE)
     assert row("sendmmsg") == (6, 8, 0, 0, 0, 0, captures, Payload.MESSAGES)
-    assert row("recvfrom") == (6, 0, 0, 0, 16, 0, captures | at_exit, Payload.BUFFER_TO)
-    assert row("recvmsg") == (6, 17, 0, 0, 0, 0, captures | at_exit, Payload.MESSAGE)
-    assert row("accept4") == (6, 16, 0, 0, 0, 0, captures | at_exit | fd, 0)
-    assert row("read") == (6, 0, 0, 0, 0, 0, captures, Payload.BUFFER)
+    assert row("recvfrom") == (6, 0, 0, 0, 16, 0, captures | at_exit, Payload.BUFFER_TO | waits)
+    assert row("recvmsg") == (6, 17, 0, 0, 0, 0, captures | at_exit, Payload.MESSAGE | waits)
+    assert row("accept4") == (6, 16, 0, 0, 0, 0, captures | at_exit | fd, waits)
+    assert row("read") == (6, 0, 0, 0, 0, 0, captures, Payload.BUFFER | waits)
+    assert row("futex") == (0, 0, 0, 0, 0, 0, quiet, Wait.LOCK << 4)
+    assert row("ppoll") == (0, 0, 0, 0, 0, 0, 0, Wait.READY_PPOLL << 4)
     assert row("writev") == (6, 0, 0, 0, 0, 0, captures, Payload.VECTOR)
     assert row("sendfile") == (6, 7, 0, 0, 0, 0, captures, 0)
     assert row("socket") == (0, 0, 0, 0, 0, 0, fd | SpecFlag.FILE_IS_RESULT, 0)
@@ -1156,6 +1160,12 @@ def test_every_payload_is_of_a_call() -> None:
         second = {Payload.VECTOR: "iovec", Payload.MESSAGE: "msghdr", Payload.MESSAGES: "mmsghdr"}
         assert kinds[:2] == ["fd", second.get(payload, "buffer")], name
         assert (kinds[4:5] == ["sockaddr"]) == (payload is Payload.BUFFER_TO), name
+
+
+def test_every_wait_is_of_a_call() -> None:
+    """A misspelt one would never be noticed."""
+    table = syscalls.table("x86_64")
+    assert decode.WAIT_OF_CALL.keys() <= set(table.names)
 
 
 def test_last_row_is_nobodys() -> None:

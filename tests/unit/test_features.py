@@ -225,3 +225,14 @@ def test_problem_without_a_hint() -> None:
 
     choice = features.Choice("libbpf", "", EngineUnavailable("start", "no reason"))
     assert str(choice).endswith(": no reason")
+
+
+def test_lent_engine_needs_no_privilege(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pytest-ebpf run lends is taken, unless another one is asked for by name."""
+    host.status("CapEff:\t0000000000000000\n")
+    for wanted in ("auto", "libbpf"):
+        choice = features.choose(wanted, "libbpf")
+        assert str(choice).startswith("engine libbpf (lent by pytest-ebpf run), ")
+        assert choice.problem is None
+        assert choice.is_lent
+    assert features.choose("bcc", "libbpf").problem is not None

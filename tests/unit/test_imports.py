@@ -18,14 +18,18 @@ PACKAGE = Path(pytest_ebpf.__file__).parent
 MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(pytest_ebpf.__path__, "pytest_ebpf."))])
 # A module may import those of lower layers, and of its own.
 LAYERS = [
-    ["errors", "events", ""],
+    ["errors", "events", "step", ""],
     ["syscalls", "features"],
     ["notation", "files", "effects", "names"],
-    ["match", "decode"],
+    ["match", "decode", "links"],
+    ["columns"],
     ["report"],
+    ["question"],
+    ["counting", "destinations", "durability", "leaks", "ordering", "places", "programs"],
+    ["rules"],
     ["assertions", "scope"],
     ["engines.base", "engines._ffi"],
-    ["engines.ring", "engines.variant", "engines.btf", "engines.kernel", "engines.compiler"],
+    ["engines.ring", "engines.loader", "engines.variant", "engines.btf", "engines.kernel", "engines.compiler"],
     ["engines.source", "engines.libbpf", "engines.headers", "engines.attacher"],
     ["engines.linker"],
     ["engines.bcc"],
@@ -33,8 +37,16 @@ LAYERS = [
     ["engines"],
     ["session"],
     ["probes"],
-    ["recording"],
-    ["testing", "options"],
+    ["recording", "late"],
+    ["testing", "options", "markers", "sources", "hookspecs", "exports", "summary", "ways", "standalone"],
+    ["canary", "doctor", "trace"],
+    ["cli"],
+    ["terminal"],
+    ["clauses", "amendments"],
+    ["checks"],
+    ["policy"],
+    ["stash"],
+    ["phases", "exit"],
     ["fixtures"],
     ["plugin"],
 ]
@@ -107,9 +119,10 @@ def test_only_the_plugin_needs_pytest(module: str) -> None:
 
 
 def test_ctypes_is_imported_in_few_places() -> None:
-    """And in the engines and what is made for them."""
+    """In the engines and what is made for them, and in the canary and the doctor's ways round Python."""
     users = {module for module in MODULES if "ctypes" in imports(module, lazy=True)}
-    assert users == {f"pytest_ebpf.engines.{name}" for name in ("_ffi", "attacher", "headers", "kernel", "libbpf")}
+    engines = {f"engines.{name}" for name in ("_ffi", "attacher", "headers", "kernel", "libbpf", "loader")}
+    assert users == {f"pytest_ebpf.{name}" for name in (*engines, "canary", "ways")}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import mmap
 import re
 import struct
 from pathlib import Path
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import pytest_ebpf
-from pytest_ebpf import decode, files, session
-from pytest_ebpf.engines import variant
+from pytest_ebpf import decode, files, scope, session
+from pytest_ebpf.engines import base, libbpf, variant
 from pytest_ebpf.syscalls import RING
 
 PACKAGE = Path(pytest_ebpf.__file__).parent
@@ -81,10 +82,10 @@ def test_sizes_are_as_asserted(name: str) -> None:
 
 def test_every_struct_is_known_here() -> None:
     """A new one needs a mirror and a test of it."""
-    structs = {"event", "blob", "task", "control", "spec", "file_note", "socket_note"}
+    structs = {"event", "blob", "task", "control", "enrolment", "spec", "file_note", "socket_note"}
     assert set(re.findall(r"^struct (\w+) \{", EVENTS_H, re.MULTILINE)) == structs
     enums = {"event_kind", "event_flag", "blob_kind", "blob_flag", "task_state", "mute", "capture", "spec_flag"}
-    enums.add("payload")
+    enums |= {"payload", "wait"}
     assert set(re.findall(r"^enum (\w+) \{", EVENTS_H, re.MULTILINE)) == enums
 
 
@@ -116,7 +117,7 @@ def test_event() -> None:
     assert decode.EVENT.size == decode.EVENT_BYTES == size
     content = bytearray(size)
     widths = {"nr": 2, "kind": 1, "flags": 1, "unread": 1, "lost": 1}
-    widths |= dict.fromkeys(("pid", "tid", "segment", "tag", "stack"), 4)
+    widths |= dict.fromkeys(("pid", "tid", "segment", "tag", "since"), 4)
     for value, (name, offset) in enumerate(offsets.items(), 1):
         if name not in ("args", "comm", "pad"):
             content[offset : offset + widths.get(name, 8)] = value.to_bytes(widths.get(name, 8), "little")
@@ -126,9 +127,8 @@ def test_event() -> None:
     fields = decode.EVENT.unpack(content)
     raw = decode.RawCall(fields)
     names = {name: value for value, name in enumerate(offsets, 1)}
-    for name in names.keys() - {"args", "comm", "pad", "stack"}:
+    for name in names.keys() - {"args", "comm", "pad"}:
         assert getattr(raw, name) == names[name], name
-    assert fields[16] == names["stack"]
     note = decode.decode_note((*fields[:18], decode.NoteKind.EXEC, *fields[19:]), own_pid=0)
     for name in ("call", "image", "pid", "tid", "segment", "tag"):
         assert getattr(note, name) == names[name], name
@@ -164,7 +164,12 @@ def test_columns_of_events(name: str) -> None:
 def test_task() -> None:
     """The fields that user space reads and writes of a task."""
     offsets, size = layout("task")
-    assert size == session.TASK_BYTES
+    assert size == base.TASK_BYTES
+    assert offsets["event.tag"] == session.TASK_TAG_OFFSET
+    assert offsets["own_tag"] == session.OWN_TAG_OFFSET
+    assert offsets["event.since"] == session.TASK_SINCE_OFFSET
+    assert offsets["certain"] == session.CERTAIN_OFFSET
+    assert offsets["session"] == base.SESSION_OFFSET
     assert offsets["event"] == 0, "a call in flight is the first bytes of its task"
     assert offsets["event.call"] == session.CALL_OFFSET
     assert offsets["ns_tid"] == session.IDS_OFFSET
@@ -180,12 +185,28 @@ def test_control() -> None:
     """The words of the control page."""
     offsets, size = layout("control")
     assert size == session.CONTROL_BYTES
-    names = ["segment", "enrolled", "lost_tasks", "lost_notes", "self_pid", "generation"]
-    constants = {name.upper(): name for name in names} | {"LOST_RINGS": "lost_ring_operations"}
+    names = ["segment", "enrolled", "lost_tasks", "lost_notes", "self_pid", "generation", "lost_calls", "refused"]
+    names += ["tag", "now", "first", "paused_from", "runner"]
+    constants = {name.upper(): name for name in names}
+    constants |= {"LOST_RINGS": "lost_ring_operations", "BETWEEN_STAMP": "between"}
     for constant, name in constants.items():
         assert getattr(session, constant) * 4 == offsets[name], name
+    wide = {"LOCKS_FROM": "locks_from", "LOCKS_TO": "locks_to"}
+    for constant, name in wide.items():
+        assert getattr(session, constant) * 8 == offsets[name], name
     # The rest is the programs' own.
-    assert offsets.keys() - constants.values() == {"root", "root_mnt", "pad"}
+    assert offsets.keys() - {*constants.values(), *wide.values()} == {"root", "root_mnt", "pad"}
+
+
+def test_enrolment() -> None:
+    """What the keeper writes in one piece."""
+    assert list(layout("enrolment")[0].items()) == [("session", 0), ("pid", 4), ("tag", 8), ("pad", 12)]
+
+
+def test_bits_of_segments() -> None:
+    """Two bits are apart from the number."""
+    bits = {name: int(value, 16) for name, value in re.findall(r"#define SEGMENT_(\w+) (0x\w+)u", EVENTS_H)}
+    assert bits == {"BETWEEN": scope.BETWEEN, "SHARED": scope.SHARED, "NUMBER": scope.NUMBER}
 
 
 def test_blob() -> None:
@@ -203,7 +224,7 @@ def test_spec() -> None:
     assert decode.SPEC.size == session.SPEC_BYTES == size
     row = decode.SPEC.pack(1, 2, 3, 4, 5, 6, 7, 8)
     assert row[offsets["capture"] :][:6] == bytes([1, 2, 3, 4, 5, 6])
-    assert (row[offsets["flags"]], row[offsets["payload"]]) == (7, 8)
+    assert (row[offsets["flags"]], row[offsets["kinds"]]) == (7, 8)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +235,7 @@ def test_spec() -> None:
         ("blob_flag", decode.BlobFlag),
         ("spec_flag", decode.SpecFlag),
         ("payload", decode.Payload),
+        ("wait", decode.Wait),
     ],
 )
 def test_enum_is_mirrored(name: str, mirror: type[enum.IntEnum] | type[enum.IntFlag]) -> None:
@@ -247,21 +269,18 @@ def test_kinds_of_events_are_mirrored() -> None:
     assert {kind.name: kind.value for kind in decode.NoteKind} == kinds
 
 
-@pytest.mark.parametrize("name", ["CALL_NUMBERS", "SEGMENT_ROWS", "TASK_SLOTS"])
+@pytest.mark.parametrize("name", ["CALL_NUMBERS", "SEGMENT_ROWS", "LOSS_ROWS", "TASK_SLOTS", "SESSIONS"])
 def test_number_of_rows(name: str) -> None:
     """The tables have as many rows on both sides."""
-    assert getattr(session, name) == DEFINES[name]
+    assert getattr(base if name in ("TASK_SLOTS", "SESSIONS") else session, name) == DEFINES[name]
 
 
 def test_sizes_of_maps() -> None:
     """What user space maps is what the kernel has."""
-    rings = dict(re.findall(r"MAP_RING\((\w+), ([\d *]+)\)", SCOPE_H))
-    assert {name: number(size) for name, size in rings.items()} == {
-        "events": session.EVENTS_BYTES,
-        "blobs": session.BLOBS_BYTES,
-    }
-    assert re.search(r"u32 count\[SEGMENT_ROWS\]\[CALL_NUMBERS\];", SCOPE_H)
-    assert DEFINES["SEGMENT_ROWS"] * DEFINES["CALL_NUMBERS"] * 4 == session.LOSS_BYTES
+    assert re.search(r"u32 count\[LOSS_ROWS\]\[CALL_NUMBERS\];", SCOPE_H)
+    assert DEFINES["LOSS_ROWS"] * DEFINES["CALL_NUMBERS"] * 4 == session.LOSS_BYTES
+    assert session.LOSS_BYTES % mmap.PAGESIZE == 0, "each session maps its own rows"
+    assert mmap.PAGESIZE % session.CONTROL_BYTES == 0, "a row lies on one page"
     assert DEFINES["CALL_ARGS"] == decode.CALL_ARGS
 
 
@@ -273,4 +292,7 @@ def test_ring_holds_whole_strides() -> None:
 
 def test_every_snippet_is_loaded() -> None:
     """No program is built and forgotten."""
-    assert {path.name.removesuffix(".bpf.c") for path in SNIPPETS.glob("*.bpf.c")} == set(variant.SNIPPETS)
+    recorder = SNIPPETS / libbpf.OBJECT.replace(".o", ".c")
+    others = {path.name for path in SNIPPETS.glob("*.bpf.c")} - {recorder.name}
+    assert set(re.findall(r'^#include "(.*\.bpf\.c)"$', recorder.read_text(), re.MULTILINE)) == others
+    assert {name.removesuffix(".bpf.c") for name in others} == set(variant.SNIPPETS)

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ebpf import notation
 from pytest_ebpf.events import Address, Descriptor, File, Socket
-from pytest_ebpf.notation import argument, escape, quoted, result
+from pytest_ebpf.notation import argument, call, escape, quoted, result
 from pytest_ebpf.syscalls import Argument, table
 
 X86 = table("x86_64")
@@ -59,6 +59,43 @@ def test_quoted_can_be_read_back(text: str) -> None:
     """The quoted text is a C literal of the same bytes."""
     literal = quoted(text).encode().decode("latin-1")
     assert ast.literal_eval(literal).encode("latin-1") == os.fsencode(text)
+
+
+COMMANDS = [
+    "::error::forged",
+    "::add-mask::x",
+    "a ::set-output name=x::y",
+    "\n::stop-commands::t",
+    "\u3000::error::x",
+    "##[error]forged",
+    "x##vso[task.complete result=Succeeded]",
+    "##teamcity[testFinished]",
+    "###[group]",
+]
+
+
+@pytest.mark.parametrize("text", COMMANDS)
+def test_no_command_to_continuous_integration(text: str) -> None:
+    """However a line is cut before a word, none begins with ``::``, and none has ``##``; the text can be read back."""
+    for shown in (
+        escape(text),
+        quoted(text),
+        quoted("x " + text),
+        str(call(X86.by_name("open"), {"filename": text}, 3)),
+    ):
+        assert "##" not in shown
+        assert not any(word.startswith("::") for word in shown.split())
+    assert ast.literal_eval("b" + quoted(text)).decode() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["::", "::1", "to ::ffff:127.0.0.1", "::/0", "fe80::1", "[::1]:80", "a::b", "#1", "# #", "C#", "std::string"],
+)
+def test_what_is_no_command_stays(text: str) -> None:
+    """Addresses above all."""
+    assert escape(text) == text
+    assert quoted(text) == f'"{text}"'
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ebpf.decode import Note, NoteKind
-from pytest_ebpf.scope import CLONE_THREAD, ENROLLED, Scope, Segments, process_of
+from pytest_ebpf.scope import BETWEEN, CLONE_THREAD, ENROLLED, Kind, Owner, Scope, Segments, process_of
 
 SELF = 100
 LABELS = {3: "test_a (call)", 5: "test_b (call)"}
@@ -317,31 +317,36 @@ def test_segments() -> None:
     assert 2 not in Segments(3)
 
 
-@pytest.mark.parametrize(
-    "segment, tag, pid, owned",
-    [
-        (4, 0, SELF, True),
-        (4, 1, SELF, True),
-        (4, 0, 200, True),
-        (4, 3, 200, True),
-        (4, 2, 200, False),
-        (4, 6, 200, False),
-        (3, 0, SELF, False),
-        (5, 0, SELF, False),
-        (5, 3, 200, False),
-    ],
-    ids=[
-        "own thread",
-        "own thread that another test started",
-        "process from before",
-        "process of this test, from before the part",
-        "process of an earlier test",
-        "process of a later test",
-        "before the part",
-        "after the part",
-        "process of this test, after the part",
-    ],
-)
-def test_ownership(kernel: Kernel, segment: int, tag: int, pid: int, owned: bool) -> None:
-    """Segments 3 to 5 are the test's, 4 is the part that is asked about."""
-    assert kernel.scope.owns(Segments(3, 6), Segments(4, 5), segment, tag, pid) is owned
+def test_stamps_between_windows_are_in_none() -> None:
+    """Not even in a window that is still open."""
+    assert BETWEEN | 4 not in Segments(3)
+
+
+def test_live_processes(kernel: Kernel) -> None:
+    """With the tag that they were created with, until the last thread of each ends; never pytest."""
+    child = kernel.fork(200, SELF, OWN_IMAGE, tag=3)
+    kernel.fork(201, SELF, OWN_IMAGE, tag=5)
+    kernel.fork(300, SELF, OWN_IMAGE, flags=CLONE_THREAD, tag=3)
+    kernel.fork(202, 200, child, flags=CLONE_THREAD, tag=3)
+    kernel.exec(201, "/bin/cat", tag=5)
+
+    def living(tag: int) -> list[tuple[int, str | None]]:
+        return [(each.pid, each.exe) for each in kernel.scope.living(lambda found: found == tag)]
+
+    assert living(3) == [(200, "/usr/bin/python3")]
+    assert living(5) == [(201, "/bin/cat")]
+    kernel.exit(200)
+    assert living(3) == [(200, "/usr/bin/python3")]
+    kernel.exit(202, 200)
+    assert living(3) == []
+
+
+def test_when_a_test_is_over() -> None:
+    """For what its function started when that returned, for what its fixtures started after the teardown."""
+    owner = Owner(Kind.TEST, "test_it", first=3)
+    assert owner.over_ns(4) is None
+    owner.call = Segments(4, 6)
+    owner.closed_ns = 100
+    assert (owner.over_ns(3), owner.over_ns(4), owner.over_ns(6)) == (None, 100, None)
+    owner.ended_ns = 200
+    assert (owner.over_ns(3), owner.over_ns(4), owner.over_ns(6)) == (200, 100, 200)

@@ -64,7 +64,7 @@ def test_snippets_are_understood(machine: str, old: bool) -> None:
     hooks = {function.hook for function in found.functions if function.hook}
     assert {"raw_tp/sys_enter", "raw_tp/sys_exit", "iter/task"} <= hooks
     assert len(hooks) == text.count('\nSEC("raw_tp/') + text.count('\nSEC("iter/')
-    assert {"events", "blobs", "controls", "tasks"} <= set(found.maps)
+    assert {"rings", "controls", "tasks"} <= set(found.maps)
     assert ("walk_states" in found.maps) is old
 
 

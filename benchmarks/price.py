@@ -1,0 +1,339 @@
+"""What it costs, side by side in one run: ``sudo python benchmarks/price.py --write docs/price.md``.
+
+Loops in C run in two workers: one that the session follows, and one that it doesn't (a daemon from before). Each round
+measures them bare, under two empty eBPF programs, and under the recorder, in time of the processor; the least of all
+rounds counts, as whatever else the machine does only adds. Suites are whole runs of pytest, in turn with and without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ebpf.engines import libbpf
+from pytest_ebpf.recording import Recording
+from pytest_ebpf.session import Session
+from pytest_ebpf.standalone import begin, running
+
+HERE = Path(__file__).parent
+ROUNDS = 9
+CALLS = {"g": 100_000, "o": 20_000, "s": 50_000}
+NAMES = {"g": "getppid", "o": "open and close, with the path", "s": "stat"}
+STATS = 100_000
+TESTS = 1_000
+SUITES = 5
+EVENTS = 1_000_000
+CHUNK = 300_000
+
+NOTES = """
+## What stands behind the numbers
+
+- The tables are made on a machine that also does other work; the ratios change less than the times. Where another
+  recorder runs at the same time, its programs run in each call too, in the bare loops as well.
+- **A process that isn't followed** pays for any program on `sys_enter` and `sys_exit` what the empty ones cost: the
+  kernel takes the slow way into each call. The recorder's own share is the difference of the two rows.
+- **A traced call**: of what it adds to empty programs, a profile of the `getppid` loop gives a quarter to the two
+  readings of the clock, a quarter to the ring (reserve, copy, commit), and the rest to the programs, the id and the
+  name of the thread.
+- **open and close** are two calls of which one copies a path from the program's memory, walks up from the opened
+  file to the root for its real path, and writes a record of the path; the other looks up what the descriptor stands
+  for.
+- **Session start**: of the time to load, a quarter is the memory of the rings, a quarter the search for the
+  kernel's types, and the rest the verifier's.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of the table."""
+
+    what: str
+    value: float
+    unit: str
+    limit: float | None
+    how: str
+
+    def __str__(self) -> str:
+        met = "" if self.limit is None else ("yes" if self.value <= self.limit else "**no**")
+        limit = "" if self.limit is None else f"≤ {self.limit:g} {self.unit}"
+        return f"| {self.what} | {self.value:.3g} {self.unit} | {limit} | {met} | {self.how} |"
+
+
+class Worker:
+    """The C program in a process: a child of this one, or of nobody."""
+
+    def __init__(self, program: Path, file: Path, *, daemon: bool) -> None:
+        to_it, ours = os.pipe()
+        mine, from_it = os.pipe()
+        if (child := os.fork()) == 0:
+            if daemon and os.fork():
+                os._exit(0)
+            os.dup2(to_it, 0)
+            os.dup2(from_it, 1)
+            os.closerange(3, 64)
+            os.execv(program, ["loops", str(file)])
+        if daemon:
+            os.waitpid(child, 0)
+        os.close(to_it)
+        os.close(from_it)
+        self._write, self._read = os.fdopen(ours, "w"), os.fdopen(mine)
+
+    def measure(self, what: str) -> float:
+        """Nanoseconds of one round."""
+        print(what, CALLS[what], file=self._write, flush=True)
+        return float(self._read.readline())
+
+
+@contextmanager
+def recorded(session: Session) -> Iterator[Recording]:
+    """A window."""
+    recording = begin(session, "benchmark")
+    recording.open()
+    try:
+        yield recording
+    finally:
+        recording.close()
+
+
+class EmptyEngine(libbpf.LibbpfEngine):
+    """The two empty programs."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+
+
+def compiled(folder: Path) -> tuple[Path, Path]:
+    """The worker, and the folder with the empty programs."""
+    zig = [sys.executable, "-m", "ziglang", "cc", "-O2"]
+    subprocess.run([*zig, "-o", folder / "loops", HERE / "loops.c"], check=True)
+    bpf = ["-target", "bpfel-freestanding-none", "-g", "-c", "-o", folder / libbpf.OBJECT, HERE / "empty.bpf.c"]
+    subprocess.run([*zig, *bpf], check=True)
+    return folder / "loops", folder
+
+
+def calls(folder: Path) -> Iterator[Row]:
+    """What one call costs."""
+    program, objects = compiled(folder)
+    file = folder / "file"
+    file.touch()
+    stranger = Worker(program, file, daemon=True)
+    best: dict[tuple[str, str], float] = {}
+
+    def note(column: str, what: str, worker: Worker) -> None:
+        best[column, what] = min(best.get((column, what), 1e12), worker.measure(what))
+
+    for _ in range(ROUNDS):
+        child = Worker(program, file, daemon=False)
+        for what in CALLS:
+            note("bare", what, child)
+            note("bare stranger", what, stranger)
+        empty = EmptyEngine(objects)
+        empty.start()
+        for what in CALLS:
+            note("empty", what, child)
+            note("floor", what, stranger)
+        empty.stop()
+        with running("libbpf") as session:
+            for what in CALLS:
+                with recorded(session) as recording:
+                    note("traced", what, child)
+                    note("stranger", what, stranger)
+                assert recording.complete, recording.gaps
+    for what, name in NAMES.items():
+        limit = {"g": 1.5, "o": 1.3}.get(what)
+        times = " / ".join(f"{best[column, what]:.0f}" for column in ("bare", "empty", "traced"))
+        ratio = best["traced", what] / best["empty", what]
+        yield Row(f"{name}: traced over empty programs", ratio, "x", limit, f"bare / empty / traced: {times} ns")
+    bare = best["bare stranger", "g"]
+    for column, name, limit in (
+        ("stranger", "a process that isn't followed", 1.15),
+        ("floor", "under empty programs", None),
+    ):
+        how = f"{bare:.0f} / {best[column, 'g']:.0f} ns"
+        yield Row(f"getppid: {name}, over bare", best[column, "g"] / bare, "x", limit, how)
+
+
+def stats(folder: Path) -> Iterator[Row]:
+    """100,000 os.stat in Python, by what watches them."""
+    file = folder / "file"
+    file.touch()
+    program = (
+        f"import os, time; clock, start = time.perf_counter(), time.process_time()\n"
+        f"for _ in range({STATS}): os.stat({str(file)!r})\n"
+        "print(time.perf_counter() - clock, time.process_time() - start)"
+    )
+
+    def seconds(*wrapper: str) -> tuple[float, float]:
+        """By the clock, and of the processor."""
+        command = [*wrapper, sys.executable, "-I", "-S", "-c", program]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        clock, processor = map(float, done.stdout.split())
+        return clock, processor
+
+    bare: list[tuple[float, float]] = []
+    traced: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        bare.append(seconds())
+        with running("libbpf") as session, recorded(session):
+            traced.append(seconds())
+    clock, processor = (min(column) for column in zip(*bare, strict=True))
+    time_s = min(each for _, each in traced)
+    how = f"of the processor: {processor:.3f} s bare, {time_s:.3f} s traced"
+    yield Row(f"{STATS:,} os.stat in Python: pytest-ebpf over bare", time_s / processor, "x", 1.3, how)
+    if shutil.which("strace"):
+        others = {"strace -f": ["-f"], "strace -f --seccomp-bpf -e connect": ["-f", "--seccomp-bpf", "-e", "connect"]}
+        for name, options in others.items():
+            time_s = min(seconds("strace", *options, "-o", os.devnull)[0] for _ in range(3))
+            yield Row(f"the same by {name}", time_s / clock, "x", None, f"by the clock: {clock:.3f} s, {time_s:.3f} s")
+    if shutil.which("bpftrace"):
+        script = (
+            'BEGIN { printf("on\\n"); } tracepoint:raw_syscalls:sys_enter { @[args->id] = count(); } '
+            "tracepoint:raw_syscalls:sys_exit { @ends = count(); }"
+        )
+        command = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            'mount -t tracefs none /sys/kernel/tracing; exec bpftrace -q -e "$0"',
+        ]
+        with subprocess.Popen([*command, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tracer:
+            assert tracer.stdout is not None
+            attached = tracer.stdout.readline().strip() == b"on"
+            time_s = min(seconds()[1] for _ in range(3))
+            tracer.terminate()
+            tracer.stdout.read()
+        if attached:
+            how = f"of the processor: {processor:.3f} s, {time_s:.3f} s"
+            yield Row("the same by bpftrace, which only counts", time_s / processor, "x", None, how)
+
+
+def suites(folder: Path) -> Iterator[Row]:
+    """What one test costs, in time of the processor: runs of pytest differ too much by the clock."""
+    plain = "import pytest\n@pytest.mark.parametrize('n', range({}))\ndef test_it(n{}): pass\n"
+    kinds: dict[str, tuple[str, tuple[str, ...]]] = {
+        "without the plugin": (plain.format(TESTS, ""), ("-p", "no:ebpf")),
+        "with the plugin, unused": (plain.format(TESTS, ""), ()),
+        "fixture": (plain.format(TESTS, ", ebpf"), ()),
+        "one test with the fixture": (plain.format(1, ", ebpf"), ()),
+        "one test": (plain.format(1, ""), ()),
+        "another fixture": ("import pytest\n@pytest.fixture\ndef f(): yield\n" + plain.format(TESTS, ", f"), ()),
+    }
+    best = dict.fromkeys(kinds, 1e9)
+    for _ in range(SUITES):
+        for kind, (text, options) in kinds.items():
+            (folder / "test_it.py").write_text(text)
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:hypothesispytest",
+                *options,
+            ]
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([*command, "test_it.py"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            best[kind] = min(best[kind], after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    unused, bare = best["with the plugin, unused"], best["without the plugin"]
+    start_s = best["one test with the fixture"] - best["one test"]
+    a_test = (best["fixture"] - unused - start_s) / TESTS * 1e3
+    other = (best["another fixture"] - unused) / TESTS * 1e3
+    how = f"{TESTS:,} tests: {best['fixture']:.2f} s with it, {unused:.2f} s without, less the start"
+    yield Row("one test with the fixture", a_test, "ms", 0.2, f"{how}; an empty fixture of one's own: {other:.2f} ms")
+    yield Row("a run that doesn't use it", (unused - bare) * 1e3, "ms", None, f"over {bare:.2f} s with -p no:ebpf")
+    yield Row(
+        "the first test with the fixture",
+        start_s * 1e3,
+        "ms",
+        None,
+        "a run of one test, with and without; without the keeper",
+    )
+
+
+def starts() -> Iterator[Row]:
+    """How long a session takes to start."""
+    program = (
+        "import time, pytest, pytest_ebpf.plugin; from pytest_ebpf import engines; start = time.perf_counter(); "
+        "engine = engines.create('libbpf'); engine.prepare(); from pytest_ebpf import policy, phases, session; "
+        "session = session.Session(engine); session.start(); print(time.perf_counter() - start); session.stop()"
+    )
+    command = [sys.executable, "-c", program]
+    times = sorted(float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(2 * ROUNDS))
+    how = f"least of {len(times)}, its modules' import included; median {times[len(times) // 2] * 1e3:.0f} ms"
+    yield Row("session start with libbpf", times[0] * 1e3, "ms", 60, how)
+
+
+def assertions(folder: Path) -> Iterator[Row]:
+    """An assertion on a long recording."""
+    path = str(folder / "file")
+    (folder / "file").touch()
+    with running("libbpf") as session, recorded(session) as recording:
+        tracemalloc.start()
+        held = tracemalloc.get_traced_memory()[0]
+        for made in range(0, EVENTS // 2, CHUNK // 2):
+            for _ in range(min(CHUNK // 2, EVENTS // 2 - made)):
+                os.close(os.open(path, os.O_RDONLY))
+            recording.syscalls("swapoff")  # takes over what the rings hold
+        held = tracemalloc.get_traced_memory()[0] - held
+        tracemalloc.stop()
+        assert recording.complete, recording.gaps
+        start = time.perf_counter()
+        recording.assert_no_syscall("openat", path="/etc/passwd")
+        took = time.perf_counter() - start
+    what = f'assert_no_syscall("openat", path=…) over {EVENTS:,} events'
+    yield Row(what, took, "s", 0.5, "half of them openat, of one path")
+    yield Row("memory of an event", held / EVENTS, "bytes", 160, "by tracemalloc; the path's bytes included")
+
+
+PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    "calls": calls,
+    "stats": stats,
+    "suites": suites,
+    "starts": lambda _: starts(),
+    "assertions": assertions,
+}
+
+
+def main() -> None:
+    """Print the table, or write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="the page to write")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these")
+    given = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is measured is what is installed: compiled
+    lines = [
+        "# What it costs",
+        "",
+        "Made by `sudo python benchmarks/price.py --write docs/price.md`, which says how each number is reached.",
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}.",
+        "",
+        "| | measured | limit | met | how |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in given.parts or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            for row in PARTS[name](Path(folder)):
+                lines.append(str(row))
+                print(row, flush=True)
+    if given.write:
+        given.write.write_text("\n".join(lines) + "\n" + NOTES, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+/* All programs of the recorder in one object, so that the kernel's types are looked up once.
+ * Since which kernel and at what cost: see each of them.
+ */
+#include "syscalls.bpf.c"
+
+#include "process.bpf.c"
+
+#include "io_uring.bpf.c"
+
+char LICENSE[] SEC("license") = "GPL";

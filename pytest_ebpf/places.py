@@ -1,0 +1,580 @@
+"""Assertions on which files were touched, whichever call did it and whatever path led there."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .effects import OPS, calls_of
+from .events import FileEvent, SyscallEvent
+from .links import Links, straight_path
+from .match import Query, effect_query
+from .notation import escape
+from .question import Answer, Question, typed
+from .report import Finding
+from .syscalls import Table, ring_model
+
+if TYPE_CHECKING:
+    from .assertions import Assertions
+
+__all__ = ["file_opened", "no_file_access", "only_reads_under", "only_writes_under"]
+
+_WRITES = frozenset({"create", "link", "metadata", "remove", "truncate", "write"})
+_READS = frozenset({"execute", "map", "open", "read"})
+_VERBS = {
+    "create": "creates",
+    "execute": "executes",
+    "link": "links",
+    "map": "maps",
+    "metadata": "changes the metadata of",
+    "open": "opens",
+    "read": "reads",
+    "remove": "removes",
+    "truncate": "truncates",
+    "write": "writes",
+}
+_DEVICES = frozenset(f"/dev/{name}" for name in ("full", "null", "ptmx", "random", "tty", "urandom", "zero"))
+"""Files that keep nothing of what is written to them."""
+_FOLLOWING = frozenset(
+    {"acct", "chmod", "chown", "removexattr", "setxattr", "truncate", "utime", "utimes", "futimesat", "execve"}
+)
+"""Calls on a path that follow a symlink at its end."""
+_FOLLOWING_UNLESS = frozenset(
+    {"fchmodat", "fchmodat2", "fchownat", "utimensat", "setxattrat", "removexattrat", "file_setattr", "execveat"}
+)
+"""Those that do so without AT_SYMLINK_NOFOLLOW."""
+_NOFOLLOW, _FOLLOW = 0x100, 0x400
+_WALKED = 20_000
+"""Names looked at in search of a file's other names."""
+
+
+class _Paths:
+    """Real paths of what a recording did to files."""
+
+    def __init__(self, recording: Assertions, events: Sequence[FileEvent]) -> None:
+        self._recording = recording
+        self.links = Links(events, lambda: recording._silently(entirely=True))
+        self.opened = {_identity(event) for event in events if event.op == "open" and event.file is not None}
+        self.fresh = {
+            _identity(event) for event in events if event.op == "create" and event.file is not None and event.ok
+        }
+        """Files made in the recording: all names they have were given there."""
+
+    def of(self, event: FileEvent) -> str | None:
+        """The real path of what was touched, None if it can't be told."""
+        if event.file is not None:
+            return event.file.path
+        if event.path is None or not event.path.startswith("/"):
+            return None
+        straight = straight_path(_passed(event), event.path)
+        if straight is None:
+            return None
+        follow = _follows(event)
+        return None if follow is None else self.links.real(straight, event.timestamp_ns, follow=follow)
+
+
+def _identity(event: FileEvent) -> tuple[int, int]:
+    assert event.file is not None
+    return event.file.device, event.file.inode
+
+
+def _passed(event: FileEvent) -> object:
+    """The path of the effect as the program passed it."""
+    call = event.call
+    for name, absolute in call.abspaths.items():
+        if absolute == event.path:
+            return call.args.get(name)
+    return event.paths[0] if event.paths else None
+
+
+def _follows(event: FileEvent) -> bool | None:
+    """Whether the call follows a symlink at the end of the path."""
+    name = ring_model(event.name) or event.name
+    if name in _FOLLOWING:
+        return True
+    flags = next((event.args[key] for key in ("flags", "flag", "at_flags") if key in event.args), 0)
+    if name in _FOLLOWING_UNLESS:
+        return not flags & _NOFOLLOW if isinstance(flags, int) else None
+    if event.op == "link" and name == "linkat":
+        return bool(flags & _FOLLOW) if isinstance(flags, int) else None
+    return event.op in ("open", "execute", "truncate")
+
+
+# Only under
+
+
+def only_writes_under(table: Table, /, *dirs: str | os.PathLike[str]) -> Question:
+    """Files are made, written, changed and removed under these directories alone."""
+    shown = typed("assert_only_writes_under", *dirs)
+    return _Under(shown, table, _directories("only_writes_under", dirs), _WRITES, runtime=False)
+
+
+def only_reads_under(table: Table, /, *dirs: str | os.PathLike[str], runtime: bool = True) -> Question:
+    """Files are read, mapped and executed under these directories alone."""
+    if not isinstance(runtime, bool):
+        raise TypeError(f"runtime: expected True or False, not {type(runtime).__name__}")
+    shown = typed("assert_only_reads_under", *dirs, **({} if runtime else {"runtime": False}))
+    return _Under(shown, table, _directories("only_reads_under", dirs), _READS, runtime=runtime)
+
+
+def _directories(name: str, dirs: Sequence[Any]) -> list[str]:
+    if not dirs:
+        raise TypeError(f"{name}: no directory was given (write assert_{name}(tmp_path))")
+    found = []
+    for place, each in enumerate(dirs, 1):
+        if not isinstance(each, (str, os.PathLike)):
+            raise TypeError(f"{name}: directory {place}: expected str or os.PathLike, not {type(each).__name__}")
+        path = os.fspath(each)
+        if isinstance(path, bytes):
+            raise TypeError(f"{name}: directory {place}: bytes never match: pass os.fsdecode({path!r})")
+        if not path or "\0" in path:
+            raise ValueError(f"{name}: directory {place}: {path!r} is no path")
+        if posixpath.normpath(path).strip("/") == "" and path.startswith("/"):
+            raise ValueError(f"{name}: everything is under '/', so the assertion can't fail")
+        found.append(path)
+    return found
+
+
+class _Under(Question):
+    """Everything that was touched lies under some directories."""
+
+    def __init__(self, typed: str, table: Table, dirs: Sequence[str], ops: frozenset[str], *, runtime: bool) -> None:
+        self.typed = typed
+        self._dirs = dirs
+        self._ops = ops
+        self._runtime = runtime
+        self._calls = calls_of("files", table, ops) | _REMOUNTS
+
+    def judge(self, recording: Assertions) -> None:
+        """Compare the real path of each effect that was not refused."""
+        __tracebackhide__ = True
+        answer = Answer(self._calls, doubt="where it was done isn't known")
+        events = recording._file_effects()
+        paths = _Paths(recording, events)
+        dirs = self._resolved(recording, paths, answer)
+        with recording._silently(entirely=True):
+            outputs = _outputs() - paths.opened
+            if self._runtime:
+                _python_dirs(), _python_files(), _import_dirs()  # looked up once
+        strangers: dict[str, None] = {}
+        checked: dict[str, Finding] = {}
+        for event in events:
+            if event.op not in self._ops or event.result == "failed" or self._is_no_place(event, outputs):
+                continue
+            path = paths.of(event)
+            if path is None:
+                answer.unsure.append(Finding(event, f"{_VERBS[event.op]} what can't be told"))
+            elif _inside(path, dirs):
+                if event.file is None or (event.file.kind == "file" and _identity(event) not in paths.fresh):
+                    checked.setdefault(path, Finding(event))
+            elif not (self._runtime and _is_runtime(path, event)):
+                if event.unread & {"op"}:
+                    answer.unsure.append(Finding(event, f"perhaps {_VERBS[event.op]} {path}"))
+                    continue
+                if event.result == "unknown" or (event.result == "pending" and event.op != "write"):
+                    answer.unsure.append(Finding(event, f"perhaps {_VERBS[event.op]} {path}"))
+                    continue
+                answer.found.append(Finding(event, f"{_VERBS[event.op]} {path}"))
+                strangers[path] = None
+        if not answer.found:
+            with recording._silently(entirely=True):
+                self._check_names(checked, dirs, paths, answer)
+            self._check_mounts(recording, paths, dirs, answer)
+        shown = ", ".join(escape(path) for path in [*strangers][:3])
+        more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+        verb = "writes" if self._ops is _WRITES else "reads"
+        answer.problem = f"{verb} elsewhere: {shown}{more}"
+        if any("/__pycache__" in path for path in strangers) and self._ops is _WRITES:
+            answer.hints.append(
+                "an import in the test wrote its byte code: import before, or set sys.dont_write_bytecode"
+            )
+        self.forbid(recording, answer)
+
+    def _resolved(self, recording: Assertions, paths: _Paths, answer: Answer) -> list[str]:
+        """The real paths of the directories when the recording began."""
+        dirs = []
+        with recording._silently(entirely=True):
+            here = os.getcwd()  # noqa: PTH109 (a plain call)
+        for each in self._dirs:
+            real = paths.links.real(posixpath.join(here, each), recording._start_ns, follow=True)
+            if real is None:
+                # Where it doesn't exist yet, what it stands in may not either.
+                real = posixpath.normpath(posixpath.join(here, each))
+                with recording._silently(entirely=True):
+                    known = os.path.realpath(real) == real
+                if not known:
+                    answer.hints.append(f"where {each} led when the recording began isn't known: give its real path")
+                    continue
+            dirs.append(real)
+        return dirs
+
+    def _is_no_place(self, event: FileEvent, outputs: set[tuple[int, int]]) -> bool:
+        file = event.file
+        if file is None:
+            return False
+        if event.op == "open" and (file.kind == "directory" or _NO_READ & set((event.flags or "").split("|"))):
+            return True  # what is read of it, if anything, is told apart
+        if file.kind == "memfd" or (file.kind == "fifo" and event.op not in ("create", "remove", "metadata")):
+            return True
+        path = file.path or ""
+        if file.kind == "character device" and (path in _DEVICES or path.startswith("/dev/pts/")):
+            return event.op in ("open", "read", "write", "map", "create", "truncate")
+        own = event.process.ns_pid if event.process.ns_pid is not None else event.pid
+        if path.startswith((f"/proc/{event.pid}/", f"/proc/{own}/")):
+            return True
+        return _identity(event) in outputs
+
+    def _check_names(self, checked: dict[str, Finding], dirs: Sequence[str], paths: _Paths, answer: Answer) -> None:
+        """A file may have other names elsewhere: those that hard links gave it before the recording."""
+        several: dict[tuple[int, int], tuple[int, Finding]] = {}
+        for path, finding in checked.items():
+            event = finding.event
+            assert isinstance(event, FileEvent)
+            if event.op in ("create", "remove") or (event.file is None and event.op not in ("metadata", "truncate")):
+                continue
+            if event.file is None and paths.links.made(path):
+                continue
+            try:
+                now = os.lstat(path)
+            except OSError:
+                answer.unsure.append(finding._replace(note="is gone, so whether it had other names can't be told"))
+                continue
+            if event.file is not None and paths.links.made(path) and now.st_ino != event.file.inode:
+                answer.unsure.append(finding._replace(note="was replaced, so whether it had other names can't be told"))
+                continue
+            if now.st_nlink > 1 and not os.path.isdir(path):  # noqa: PTH112 (plain calls are silent)
+                several[now.st_dev, now.st_ino] = now.st_nlink, finding
+        if several:
+            here = _names_under(dirs, several.keys())
+            for identity, (links, finding) in several.items():
+                if here.get(identity, 0) < links:
+                    note = f"has {links} names (hard links), of which only {here.get(identity, 0)} are found there"
+                    answer.unsure.append(finding._replace(note=note))
+
+    def _check_mounts(self, recording: Assertions, paths: _Paths, dirs: Sequence[str], answer: Answer) -> None:
+        """A file system that was mounted in the recording may show another place under an allowed path."""
+        for call in recording._events(_REMOUNTS):
+            if call.errno is None and _remounts(call, paths, dirs):
+                answer.unsure.append(Finding(call, "after this, a path may lead elsewhere"))
+
+
+_NO_READ = frozenset({"O_PATH", "O_WRONLY"})
+_REMOUNTS = frozenset({"fsmount", "mount", "move_mount", "open_tree", "open_tree_attr", "pivot_root", "setns"})
+_MS_NOTHING_MOUNTED = 32 | 0x1E0000
+"""MS_REMOUNT, and the changes of propagation."""
+_CLONE_NEWNS = 0x20000
+_OPEN_TREE_CLONE = 1
+
+
+def _remounts(call: SyscallEvent, paths: _Paths, dirs: Sequence[str]) -> bool:
+    flags = call.args.get("flags")
+    if call.name == "mount":
+        if isinstance(flags, int) and flags & _MS_NOTHING_MOUNTED:
+            return False
+        target = call.abspaths.get("dir_name")
+        real = None if target is None else paths.links.real(target, call.timestamp_ns, follow=True)
+        return real is None or any(_inside(real, [each]) or _inside(each, [real]) for each in dirs)
+    if call.name == "setns":
+        kind = call.args.get("flags", call.args.get("nstype", 0))
+        return not isinstance(kind, int) or kind == 0 or bool(kind & _CLONE_NEWNS)
+    if call.name.startswith("open_tree"):
+        return not isinstance(flags, int) or bool(flags & _OPEN_TREE_CLONE)
+    return True
+
+
+def _inside(path: str, dirs: Sequence[str]) -> bool:
+    return any(path == each or path.startswith(each.rstrip("/") + "/") for each in dirs)
+
+
+def _outputs() -> set[tuple[int, int]]:
+    """The files that pytest's own output goes to, as its capture does, and those it has open that have no name."""
+    found = set()
+    nameless = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 (their names are numbers)
+    for stream in (0, 1, 2, sys.stdout, sys.stderr, *nameless):
+        try:
+            number = stream if isinstance(stream, int) else stream.fileno()
+            status = os.fstat(number)
+        except (OSError, ValueError, AttributeError):
+            continue  # closed, or no file
+        if number > 2 and stream in nameless and status.st_nlink:
+            continue
+        device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
+        found.add((device, status.st_ino))
+    return found
+
+
+def _names_under(dirs: Sequence[str], wanted: Any) -> dict[tuple[int, int], int]:
+    """How many names each of some files has under directories."""
+    found: dict[tuple[int, int], int] = {}
+    seen: set[str] = set()
+    for top in dirs:
+        for folder, _, files in os.walk(top):
+            for name in files:
+                path = f"{folder}/{name}"
+                if path in seen:
+                    continue
+                seen.add(path)
+                if len(seen) > _WALKED:
+                    return found
+                try:
+                    status = os.lstat(path)
+                except OSError:
+                    continue
+                identity = status.st_dev, status.st_ino
+                if identity in wanted:
+                    found[identity] = found.get(identity, 0) + 1
+    return found
+
+
+# What a program needs to run at all
+
+
+_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/libexec")
+_RUNTIME_FILES = frozenset(
+    {
+        "/etc/ld.so.cache",
+        "/etc/ld.so.preload",
+        "/etc/localtime",
+        "/etc/locale.alias",
+        "/etc/timezone",
+        "/proc/cpuinfo",
+        "/proc/filesystems",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/sys/vm/overcommit_memory",
+        "/sys/devices/system/cpu/online",
+        "/sys/devices/system/cpu/possible",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+    }
+)
+_RUNTIME_DIRS = (
+    "/etc/ld.so.conf.d",
+    "/etc/pki/tls",
+    "/etc/ssl",
+    "/usr/lib/locale",
+    "/usr/lib/ssl",
+    "/usr/share/ca-certificates",
+    "/usr/share/i18n",
+    "/usr/share/locale",
+    "/usr/share/zoneinfo",
+)
+
+
+def _is_runtime(path: str, event: FileEvent) -> bool:
+    """Whether a file belongs to the interpreter, the loader, or the C library's data."""
+    if event.process.is_self or _is_python(event):
+        folders = _python_dirs()
+        if path in _python_files() or _inside(path, folders):
+            return True
+        listed = event.file is not None and event.file.kind == "directory"
+        if listed and path in _import_dirs():  # where an import looks; what it finds there counts by itself
+            return True
+    if path in _RUNTIME_FILES or _inside(path, _RUNTIME_DIRS):
+        return True
+    name = posixpath.basename(path)
+    is_library = name.endswith(".so") or ".so." in name or name.startswith("gconv-modules")
+    return is_library and _inside(path, (*_LIBRARIES, f"{sys.base_prefix}/lib"))
+
+
+def _is_python(event: FileEvent) -> bool:
+    exe = event.process.exe or ""
+    return exe in _python_files() or event.op == "execute"
+
+
+_known_dirs: list[str] = []
+_known_imports: list[str] = []
+_known_files: list[str] = []
+
+
+def _python_dirs() -> list[str]:
+    """The interpreter's own folders, and those of installed packages."""
+    if not _known_dirs:
+        names = ("stdlib", "platstdlib", "purelib", "platlib")
+        found = {sysconfig.get_path(name) for name in names}
+        found |= {sysconfig.get_path(name, vars={"base": sys.base_prefix}) for name in ("stdlib", "purelib", "platlib")}
+        found |= {path for path in sys.path if path.rstrip("/").endswith(("site-packages", "dist-packages"))}
+        if sys.prefix != sys.base_prefix:
+            found.add(sys.prefix)
+        _known_dirs.extend(sorted({each for path in found for each in (path, os.path.realpath(path))}))
+    return _known_dirs
+
+
+def _import_dirs() -> list[str]:
+    """The folders on the path of imports."""
+    if not _known_imports:
+        _known_imports.extend(sorted({each for path in sys.path if path for each in (path, os.path.realpath(path))}))
+    return _known_imports
+
+
+def _python_files() -> list[str]:
+    if not _known_files:
+        own = {sys.executable, getattr(sys, "_base_executable", sys.executable)}
+        _known_files.extend(sorted({each for path in own for each in (path, os.path.realpath(path))}))
+        _known_files.append(f"{sys.prefix}/pyvenv.cfg")
+    return _known_files
+
+
+# One file
+
+
+def no_file_access(table: Table, /, path: object, ops: object = None) -> Question:
+    """Nothing was done to the file, nor tried, by any call of any process."""
+    filters = {"path": path} | ({} if ops is None else {"op": ops})
+    asked = effect_query(table, "files", **filters)
+    wanted = frozenset(OPS["files"])
+    if isinstance(ops, (str, list, tuple, set, frozenset)):
+        wanted = frozenset([ops] if isinstance(ops, str) else ops)
+    given = {} if ops is None else {"ops": ops}
+    return _NoAccess(typed("assert_no_file_access", path, **given), table, asked, path, wanted)
+
+
+class _NoAccess(Question):
+    def __init__(self, typed: str, table: Table, asked: Query, path: object, ops: frozenset[str]) -> None:
+        self.typed = typed
+        self._asked = asked
+        self._ops = ops
+        self._path = next(each for each in asked.filters if each.name == "path")
+        text = os.fspath(path) if isinstance(path, os.PathLike) else path
+        literal = isinstance(text, str) and (isinstance(path, os.PathLike) or not set(text) & set("*?["))
+        self._literal = str(text) if literal else None
+        self._calls = calls_of("files", table, ops)
+
+    def judge(self, recording: Assertions) -> None:
+        """Compare all spellings, the real path, and of one file its identity."""
+        __tracebackhide__ = True
+        answer = Answer(self._calls, doubt="what was touched isn't known")
+        events = recording._file_effects()
+        paths = _Paths(recording, events)
+        identity = self._identity(recording, paths)
+        for event in events:
+            if event.op not in self._ops:
+                continue
+            verdict = self._asked.test(event)
+            if verdict is not True:
+                verdict = self._more(event, paths, identity, verdict)
+            if verdict:
+                tried = "tried: " if event.result == "failed" else ""
+                answer.found.append(Finding(event, f"{tried}{event.op}"))
+            elif verdict is None:
+                answer.unsure.append(Finding(event, f"{event.op} of what can't be told"))
+        ops = dict.fromkeys(finding.note for finding in answer.found)
+        answer.problem = f"was accessed: {', '.join(ops)}"
+        self.forbid(recording, answer)
+
+    def _identity(self, recording: Assertions, paths: _Paths) -> tuple[int, int] | None:
+        """Which file it is, if it is the same one all the time; None if that isn't known."""
+        if self._literal is None or not self._literal.startswith("/"):
+            return None
+        with recording._silently(entirely=True):
+            try:
+                real = os.path.realpath(self._literal)
+                status = os.lstat(real)
+            except OSError:
+                return None
+        device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
+        return None if paths.links.made(real) or stat.S_ISDIR(status.st_mode) else (device, status.st_ino)
+
+    def _more(
+        self, event: FileEvent, paths: _Paths, identity: tuple[int, int] | None, verdict: bool | None
+    ) -> bool | None:
+        """Whether it was that file by another way than its spelling."""
+        if event.file is not None:
+            return True if _identity(event) == identity else verdict
+        if event.path is None or not event.path.startswith("/"):
+            return verdict
+        real = paths.of(event)
+        if real is None:
+            if event.result == "failed":
+                return verdict
+            # Another last name is another file, as long as that name isn't followed.
+            last = posixpath.basename(self._literal) if self._literal is not None else None
+            other = last is not None and _follows(event) is False and posixpath.basename(event.path) != last
+            return verdict if other else None
+        return True if self._path.accepts is not None and self._path.accepts(real) else verdict
+
+
+# Opening as Python does
+
+
+_ACCESS = {"r": "O_RDONLY", "w": "O_WRONLY", "a": "O_WRONLY", "x": "O_WRONLY"}
+
+
+def file_opened(table: Table, /, path: object, mode: str | None = None) -> Question:
+    """The file was opened, with this mode if given."""
+    asked = effect_query(table, "files", op="open", path=path)
+    accepts = None if mode is None else _mode(mode)
+    given = {} if mode is None else {"mode": mode}
+    return _Opened(typed("assert_file_opened", path, **given), table, asked, accepts)
+
+
+def _mode(mode: object) -> Callable[[frozenset[str]], str]:
+    """What is wrong with an open's flags, "" if they are what Python's mode asks for."""
+    if not isinstance(mode, str):
+        raise TypeError(f"mode: expected str, not {type(mode).__name__}")
+    letters = set(mode) - set("bt+")
+    if len(letters) != 1 or not letters <= set("rwax") or len(set(mode)) != len(mode) or {"b", "t"} <= set(mode):
+        raise ValueError(
+            f"mode: {mode!r} is none of Python's: one of r, w, a, x, with + or without (b and t tell nothing)"
+        )
+    (letter,) = letters
+    access = "O_RDWR" if "+" in mode else _ACCESS[letter]
+    wanted = {"r": set(), "w": {"O_TRUNC"}, "a": {"O_APPEND"}, "x": {"O_CREAT", "O_EXCL"}}[letter]
+    unwanted = {"r": {"O_TRUNC", "O_APPEND", "O_EXCL"}, "w": {"O_EXCL", "O_APPEND"}, "a": {"O_TRUNC"}, "x": set()}[
+        letter
+    ]
+
+    def wrong(flags: frozenset[str]) -> str:
+        if access not in flags:
+            return f"mode {mode!r} is {access}"
+        missing, extra = wanted - flags, unwanted & flags
+        if missing:
+            return f"mode {mode!r} has {'|'.join(sorted(missing))}"
+        return f"mode {mode!r} has no {'|'.join(sorted(extra))}" if extra else ""
+
+    return wrong
+
+
+class _Opened(Question):
+    def __init__(self, typed: str, table: Table, asked: Query, wrong: Callable[[frozenset[str]], str] | None) -> None:
+        self.typed = typed
+        self._asked = asked
+        self._wrong = wrong
+        self._calls = calls_of("files", table, frozenset({"open"}))
+
+    def judge(self, recording: Assertions) -> None:
+        """Look for an open that succeeded."""
+        __tracebackhide__ = True
+        answer = Answer(self._calls, problem="it was not opened", doubt="what was opened isn't known")
+        misses: list[tuple[float, Finding]] = []
+        for event in recording._file_effects():
+            if event.op != "open":
+                continue
+            verdict = self._asked.test(event)
+            wrong = ""
+            if self._wrong is not None and verdict is not False:
+                if event.flags is None or "flags" in event.unread:
+                    verdict = None
+                else:
+                    wrong = self._wrong(frozenset(event.flags.split("|")))
+            if verdict and not wrong and event.ok:
+                return
+            if verdict is not False and not wrong and event.result != "failed":
+                answer.unsure.append(Finding(event))
+                continue
+            notes = self._asked.misses(event) if verdict is False else [wrong] if wrong else []
+            if event.result == "failed":
+                notes.append(f"failed with {event.errno}")
+            far = self._asked.unlikeness(event) if verdict is False else 0
+            misses.append((far, Finding(event, "; ".join(notes))))
+        nearest: dict[str, Finding] = {}
+        for _, finding in sorted(misses, key=lambda each: each[0]):
+            nearest.setdefault(str(finding.call), finding)
+        answer.misses = [*nearest.values()][:5]
+        if not misses:
+            answer.hints.append("no open was recorded at all")
+        self.require(recording, answer)
