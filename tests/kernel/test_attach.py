@@ -60,29 +60,64 @@ def test_scope(ebpf: Recording) -> None:
     assert sum(calls.values()) >= recorded
 
 
-def test_scope_leaves_out_what_began_before(pytester: pytest.Pytester) -> None:
-    """A process of an earlier test is not this test's, though both descend from pytest."""
+def test_scope_is_the_recorders(pytester: pytest.Pytester) -> None:
+    """A process of an earlier test is not this test's, unless this one gave it the work; one of a shared fixture is."""
     pytester.makepyfile(
         f"""
-        import os, subprocess, sys
-        CODE = "import os; input(); [os.getppid() for _ in range(31)]; print(flush=True); input()"
+        import os, socket, subprocess, sys
+        import pytest
+        CODE = "import os; os.read(0, 1); [os.getppid() for _ in range(NUMBER)]; os.write(1, b'.'); os.read(0, 1)"
         COUNT_CALLS = {COUNT_CALLS!r}
+
+        class Started:
+            def __init__(self, number, ours, theirs):
+                self.ours, theirs = ours, theirs
+                code = CODE.replace("NUMBER", str(number))
+                self.process = subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=-1)
+                os.close(theirs)
+
+            def run(self):
+                os.write(self.ours, b".")
+                assert self.process.stdout.read(1) == b"."
+
+            def end(self):
+                os.close(self.ours)
+                self.process.communicate()
+
+        def by_socket(number):
+            return Started(number, *(each.detach() for each in socket.socketpair()))
+
+        def by_pipe(number):
+            theirs, ours = os.pipe()
+            return Started(number, ours, theirs)
+
         keep = []
 
-        def test_first(ebpf):
-            keep.append(subprocess.Popen([sys.executable, "-c", CODE], stdin=-1, stdout=-1, text=True))
+        @pytest.fixture(scope="module")
+        def server():
+            started = by_socket(7)
+            yield started
+            started.end()
 
-        def test_second(ebpf):
+        def test_first(ebpf, server):
+            keep.extend([by_socket(31), by_pipe(13)])
+
+        @pytest.mark.parametrize("number, count", [(0, 1), (1, 14)])
+        def test_later(ebpf, number, count):
             probe = ebpf.attach(COUNT_CALLS)
-            keep[0].stdin.write("\\n")
-            keep[0].stdin.flush()
-            assert keep[0].stdout.readline() == "\\n"
+            keep[number].run()
             os.getppid()
-            assert probe["calls"][{GETPPID}] == 1
-            keep[0].communicate("\\n")
+            assert probe["calls"][{GETPPID}] == count == len(ebpf.syscalls("getppid"))
+            probe.detach()
+            keep[number].end()
+
+        def test_shared(ebpf, server):
+            probe = ebpf.attach(COUNT_CALLS)
+            server.run()
+            assert probe["calls"][{GETPPID}] == 7 == len(ebpf.syscalls("getppid"))
         """
     )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)
 
 
 def test_window(ebpf: Recording) -> None:
