@@ -42,7 +42,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	u32 parent_slot = slot_of(bpf_get_current_pid_tgid());
 	struct task *parent = enter(parent_slot);
 	struct control *c = control();
-	if (!parent || !c || parent->muted == MUTE_ALL) /* what the plugin itself starts is not followed */
+	if (!parent || !c || parent->muted == MUTE_CHILDREN) /* what the plugin itself starts is not followed */
 		return 0;
 	struct task_struct *child_task = (void *)ctx->args[0];
 	u64 clone_flags = ctx->args[1];

@@ -209,7 +209,7 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 /* The plugin is at work on this thread, and the call one of its own. */
 INLINE bool is_muted(struct task *task, struct spec *spec)
 {
-	return task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET);
+	return task->muted >= MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET);
 }
 
 SEC("raw_tp/sys_enter")

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -141,11 +141,11 @@ class Probe:
 
     # -- the other process --------------------------------------------------------------------------------------
 
-    def _start(self, request: Mapping[str, Any]) -> None:
+    def _start(self, request: Mapping[str, Any], childless: Callable[[], AbstractContextManager[None]]) -> None:
         ours, theirs = socket.socketpair()
         owner = os.pidfd_open(os.getpid())
         try:
-            with theirs:
+            with theirs, childless():
                 subprocess.run(
                     [sys.executable, "-I", "-S", "-B", attacher.__file__, str(theirs.fileno()), str(owner)],
                     pass_fds=(theirs.fileno(), owner),
@@ -259,7 +259,8 @@ class Table(Mapping[Any, Any]):
 
 def attach(
     silently: Silence,
-    scope: Mapping[str, int],
+    childless: Callable[[], AbstractContextManager[None]],
+    scope: Mapping[str, Any],
     maps: Mapping[str, int],
     *,
     text: str | None,
@@ -268,6 +269,8 @@ def attach(
     usdt: Mapping[str, str],
 ) -> Probe:
     """Compile and attach a program; ``scope`` and ``maps`` are what EBPF_IN_SCOPE() asks.
+
+    While ``childless``, what this thread starts is not recorded.
 
     Raises EngineUnavailable without BCC, ProbeError if it doesn't compile or attach; then nothing is attached.
     """
@@ -299,7 +302,8 @@ def attach(
             "scope": dict(scope),
             "maps": dict(maps),
             "pid": os.getpid(),
-        }
+        },
+        childless,
     )
     return probe
 

@@ -113,8 +113,8 @@ class Recording(Assertions):
             from .probes import attach
 
             scope, maps = self._session.scope_of(self.owner, self._whole)
-            silently = self._session.unobserved
-            probe = attach(silently, scope, maps, text=text, src_file=src_file, cflags=cflags, usdt=usdt or {})
+            mute = self._session.unobserved, self._session.childless
+            probe = attach(*mute, scope, maps, text=text, src_file=src_file, cflags=cflags, usdt=usdt or {})
         self._probes.append(probe)
         return probe
 

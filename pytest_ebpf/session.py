@@ -85,7 +85,7 @@ RECORDED = 2
 RING_FILE = "anon_inode:[io_uring]"
 RING_CALLS = frozenset({"io_uring_setup", "io_uring_enter"})
 # Of struct task's `muted`.
-QUIETLY_MUTED, ENTIRELY_MUTED = 1, 2
+QUIETLY_MUTED, ENTIRELY_MUTED, CHILDREN_MUTED = 1, 2, 3
 CHUNK_SLOTS = 1024
 FLAGS_FIELD = 5
 """Of /proc/PID/stat, counted from behind the state."""
@@ -453,7 +453,7 @@ class Session:
             )
         muted = self._own_slot() * TASK_BYTES + MUTED_OFFSET
         before = self._tasks[muted]
-        during = ENTIRELY_MUTED if entirely else max(before, QUIETLY_MUTED)
+        during = max(before, ENTIRELY_MUTED if entirely else QUIETLY_MUTED)
         collecting = gc.isenabled()
         try:
             # A signal handler may raise after any call: none stands between a store and the try, or the finally.
@@ -508,6 +508,17 @@ class Session:
     def muted(self, muted: bool) -> None:
         if self.started is not None:
             self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = QUIETLY_MUTED if muted else 0
+
+    @contextmanager
+    def childless(self) -> Iterator[None]:
+        """Inside `unobserved`, entirely: what this thread starts is the plugin's own, and not followed."""
+        muted = self._own_slot() * TASK_BYTES + MUTED_OFFSET
+        before = self._tasks[muted]
+        try:
+            self._tasks[muted] = CHILDREN_MUTED
+            yield
+        finally:
+            self._tasks[muted] = before
 
     @contextmanager
     def hidden(self) -> Iterator[None]:

@@ -177,7 +177,12 @@ def test_task() -> None:
     assert session.IDS_OFFSET % 8 == 0
     assert offsets["state"] == session.STATE_OFFSET
     assert offsets["muted"] == session.MUTED_OFFSET
-    assert enumerators("mute") == {"NOTHING": 0, "QUIET": session.QUIETLY_MUTED, "ALL": session.ENTIRELY_MUTED}
+    assert enumerators("mute") == {
+        "NOTHING": 0,
+        "QUIET": session.QUIETLY_MUTED,
+        "ALL": session.ENTIRELY_MUTED,
+        "CHILDREN": session.CHILDREN_MUTED,
+    }
     assert enumerators("task_state")["RECORDED"] == session.RECORDED
 
 
