@@ -120,6 +120,39 @@ def test_scope_is_the_recorders(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)
 
 
+def test_scope_leaves_out_other_workers(pytester: pytest.Pytester) -> None:
+    """Workers share the recorder, and what the one does is not in the scope of the other's program."""
+    for name in ("there", "back"):
+        os.mkfifo(pytester.path / name)
+    pytester.makepyfile(
+        test_asks=f"""
+        import os
+        from pathlib import Path
+        COUNT_CALLS = {COUNT_CALLS!r}
+
+        def test_asks(ebpf):
+            probe = ebpf.attach(COUNT_CALLS)
+            Path("there").write_text("go")
+            assert Path("back").read_text() == "done"
+            os.getppid()
+            assert probe["calls"][{GETPPID}] == 1
+        """,
+        test_works="""
+        import os
+        from pathlib import Path
+
+        def test_works(ebpf):
+            assert Path("there").read_text() == "go"
+            for _ in range(11):
+                os.getppid()
+            Path("back").write_text("done")
+            ebpf.assert_syscall("getppid", count=11)
+        """,
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n2", "--dist=loadfile", timeout=60)
+    result.assert_outcomes(passed=2)
+
+
 def test_window(ebpf: Recording) -> None:
     """The number of the segment changes with each window, and is 0 where nothing is recorded."""
     probe = ebpf.attach(
