@@ -100,8 +100,8 @@ class Recording(Assertions):
     ) -> Probe:
         """Run a BCC program of your own until the window ends; by its functions' names it attaches itself.
 
-        In it EBPF_IN_SCOPE() is true for what counts for this test, and EBPF_WINDOW() is the number of the segment. ``usdt``
-        names a function for each probe, as {"/usr/lib/libx.so:probe": "on_probe"}.
+        In it EBPF_IN_SCOPE() is true for what counts for this test, and EBPF_WINDOW() is the number of the segment.
+        ``usdt`` names a function for each probe, as {"/usr/lib/libx.so:probe": "on_probe"}.
 
         Raises EngineUnavailable, ProbeError.
 
