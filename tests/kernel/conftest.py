@@ -38,10 +38,11 @@ def engine(pytestconfig: pytest.Config) -> str:
     return features.choose(pytestconfig.getoption("ebpf_engine") or "auto").engine
 
 
-@pytest.fixture(autouse=True)
-def _inner_runs(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of pytest inside a test use the same engine."""
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, engine: str, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Its runs of pytest use the same engine; the plain fixture drops the options of the outer run."""
     monkeypatch.setenv("PYTEST_ADDOPTS", f"--ebpf-engine={engine}")
+    return pytester
 
 
 @pytest.fixture
