@@ -32,6 +32,7 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 ITERATOR = "iter/"
 RAW_TRACEPOINT = "raw_tp/"
 LOG_LINES = 20
+LRU_HASH = 9
 
 
 class BccEngine:
@@ -73,12 +74,14 @@ class BccEngine:
             _refuse("open the iterator over tasks", error)
 
     def _start(self, package: Path) -> Started:
+        kernel.lift_memory_limit()
+        # Only the privileged may have such a map: they hear it from here, and not from the compiler.
+        self._hold("create a map", kernel.create_map, "privilege", LRU_HASH, 4, 4, 1, 0)
         types = _types()
         source = self._source(types)
         codes = self._compiled(package, source)
         sizes = {name: linker.stores(codes[f"size_{name}"])[0] for name in source.structs}
         btf, ids = linker.describe(source.functions, sizes)
-        kernel.lift_memory_limit()
         maps: dict[str, int] = {}
         for name in source.maps:
             maps[name] = self._hold(f"create map {name}", kernel.create_map, name, *_words(codes[f"map_{name}"]))
