@@ -8,6 +8,7 @@ An editable install compiles into the source tree instead, always: to find out w
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import shutil
 import subprocess
@@ -26,6 +27,8 @@ OBJECTS = Path("pytest_ebpf", "objects")
 
 # Folder in the wheel, as `platform.machine()` spells it -> how snippets ask for it.
 TARGETS = {"aarch64": "-D__TARGET_ARCH_arm64", "x86_64": "-D__TARGET_ARCH_x86"}
+# Folder below that -> what the snippets are compiled with: "old" is for kernels before 5.17.
+VARIANTS: dict[str, tuple[str, ...]] = {"": (), "old": ("-DOLD_KERNEL",)}
 
 FLAGS = (
     "-target",
@@ -100,28 +103,35 @@ def compile_snippets(root: Path, out: Path, *, cache: Path) -> list[Path]:
             "build: the compiler is missing: no module named 'ziglang' "
             "(build without --no-isolation, or install the packages of [build-system] first)"
         )
-    for arch in TARGETS:
-        (out / arch).mkdir(parents=True)
+    for arch, variant in itertools.product(TARGETS, VARIANTS):
+        (out / arch / variant).mkdir(parents=True, exist_ok=True)
     # zig keeps a cache in the home folder, which a build may not be able to write to.
     environ = {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache), **os.environ}
-    jobs = [(arch, Path(arch, f"{SOURCE.stem}.o")) for arch in TARGETS]
+    jobs = [
+        ((TARGETS[arch], *VARIANTS[variant]), Path(arch, variant, f"{SOURCE.stem}.o"))
+        for arch, variant in itertools.product(TARGETS, VARIANTS)
+    ]
 
-    def compile_one(job: tuple[str, Path]) -> str | None:
-        arch, name = job
-        return _compile(root, SOURCE, TARGETS[arch], out / name, environ)
+    def compile_one(job: tuple[tuple[str, ...], Path]) -> str | None:
+        flags, name = job
+        return _compile(root, SOURCE, flags, out / name, environ)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         messages = list(pool.map(compile_one, jobs))
-    failed = [f"build: {SOURCE} for {arch}:\n{m}" for (arch, _), m in zip(jobs, messages, strict=True) if m]
+    failed = [
+        f"build: {SOURCE} for {name.parent}:\n{message}"
+        for (_, name), message in zip(jobs, messages, strict=True)
+        if message
+    ]
     if failed:
         raise SystemExit("\n".join([*failed, f"build: {len(failed)} of {len(jobs)} objects failed"]))
     return [name for _, name in jobs]
 
 
-def _compile(root: Path, source: Path, arch_flag: str, out: Path, environ: dict[str, str]) -> str | None:
+def _compile(root: Path, source: Path, flags: tuple[str, ...], out: Path, environ: dict[str, str]) -> str | None:
     """Compile one snippet; returns what went wrong, or None."""
     # Paths relative to the project, which is the working folder: see -fdebug-compilation-dir.
-    command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, arch_flag, "-c", str(source), "-o", str(out)]
+    command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *flags, "-c", str(source), "-o", str(out)]
     done = subprocess.run(
         command, cwd=root, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

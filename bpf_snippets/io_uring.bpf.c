@@ -54,6 +54,42 @@ struct io_mkdir {
 struct io_xattr {
 	struct filename *filename;
 } PRESERVE;
+/* Newer kernels (7.2) wrap the name in a struct of its own, which holds the pointer alone. */
+struct delayed_filename {
+	struct filename *name;
+};
+struct io_open___delayed {
+	struct delayed_filename filename;
+} PRESERVE;
+struct io_statx___delayed {
+	struct delayed_filename filename;
+} PRESERVE;
+struct io_rename___delayed {
+	struct delayed_filename oldpath, newpath;
+} PRESERVE;
+struct io_link___delayed {
+	struct delayed_filename oldpath, newpath;
+} PRESERVE;
+struct io_unlink___delayed {
+	struct delayed_filename filename;
+} PRESERVE;
+struct io_mkdir___delayed {
+	struct delayed_filename filename;
+} PRESERVE;
+struct io_xattr___delayed {
+	struct delayed_filename filename;
+} PRESERVE;
+#if defined(BCC) /* goes by the place alone, which is the same */
+#define NAME(type, request, field) READ((struct type *)(request), field)
+#else
+#define NAME(type, request, field)                                                                                     \
+	({                                                                                                             \
+		struct type *plain_ = (void *)(request);                                                               \
+		struct type##___delayed *delayed_ = (void *)(request);                                                 \
+		EXISTS(delayed_, field) ? READ(delayed_, field.name) : READ(plain_, field);                            \
+	})
+#endif
+
 struct io_connect {
 	void *addr;
 	int addr_len;
@@ -68,7 +104,7 @@ struct io_kiocb {
 } PRESERVE;
 
 /* Records a string that the kernel has copied already; its first byte, or 0. */
-INLINE u8 take_name(struct event *event, u32 arg, struct filename *filename)
+INLINE u8 take_name(struct event *event, u64 arg, struct filename *filename)
 {
 	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_PATH, arg);
 	if (!blob || !filename)
@@ -85,7 +121,7 @@ INLINE u8 take_name(struct event *event, u32 arg, struct filename *filename)
 }
 
 /* Records a path, and where it starts from: the directory is the argument before it. */
-INLINE void take_path_at(struct event *event, u32 arg, s32 dirfd, struct filename *filename)
+INLINE void take_path_at(struct event *event, u64 arg, s32 dirfd, struct filename *filename)
 {
 	event->args[arg - 1] = dirfd;
 	if (take_name(event, arg, filename) == '/')
@@ -98,7 +134,7 @@ INLINE void take_path_at(struct event *event, u32 arg, s32 dirfd, struct filenam
 INLINE void take_socket_address(struct event *event, struct io_connect *connect)
 {
 	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_ADDRESS, 1);
-	u32 size = READ(connect, addr_len);
+	u64 size = READ(connect, addr_len);
 	BARRIER(size);
 	if (!blob || size > ADDRESS_BYTES || bpf_probe_read_user(blob->data, size, READ(connect, addr))) {
 		event->unread |= 2;
@@ -131,32 +167,32 @@ int on_ring_submit(struct bpf_raw_tracepoint_args *ctx)
 		struct io_open *open = (void *)request;
 		event->args[2] = READ(open, how.flags);
 		event->args[3] = READ(open, how.mode);
-		take_path_at(event, 1, READ(open, dfd), READ(open, filename));
+		take_path_at(event, 1, READ(open, dfd), NAME(io_open, open, filename));
 	} else if (opcode == IORING_OP_STATX) {
 		struct io_statx *statx = (void *)request;
-		take_path_at(event, 1, READ(statx, dfd), READ(statx, filename));
+		take_path_at(event, 1, READ(statx, dfd), NAME(io_statx, statx, filename));
 	} else if (opcode == IORING_OP_UNLINKAT) {
 		struct io_unlink *unlink = (void *)request;
 		event->args[2] = READ(unlink, flags);
-		take_path_at(event, 1, READ(unlink, dfd), READ(unlink, filename));
+		take_path_at(event, 1, READ(unlink, dfd), NAME(io_unlink, unlink, filename));
 	} else if (opcode == IORING_OP_MKDIRAT) {
 		struct io_mkdir *mkdir = (void *)request;
-		take_path_at(event, 1, READ(mkdir, dfd), READ(mkdir, filename));
+		take_path_at(event, 1, READ(mkdir, dfd), NAME(io_mkdir, mkdir, filename));
 	} else if (opcode == IORING_OP_RENAMEAT) {
 		struct io_rename *rename = (void *)request;
-		take_path_at(event, 1, READ(rename, old_dfd), READ(rename, oldpath));
-		take_path_at(event, 3, READ(rename, new_dfd), READ(rename, newpath));
+		take_path_at(event, 1, READ(rename, old_dfd), NAME(io_rename, rename, oldpath));
+		take_path_at(event, 3, READ(rename, new_dfd), NAME(io_rename, rename, newpath));
 	} else if (opcode == IORING_OP_LINKAT) {
 		struct io_link *link = (void *)request;
-		take_path_at(event, 1, READ(link, old_dfd), READ(link, oldpath));
-		take_path_at(event, 3, READ(link, new_dfd), READ(link, newpath));
+		take_path_at(event, 1, READ(link, old_dfd), NAME(io_link, link, oldpath));
+		take_path_at(event, 3, READ(link, new_dfd), NAME(io_link, link, newpath));
 	} else if (opcode == IORING_OP_SYMLINKAT) {
 		struct io_link *link = (void *)request;
-		take_name(event, 0, READ(link, oldpath));
-		take_path_at(event, 2, READ(link, new_dfd), READ(link, newpath));
+		take_name(event, 0, NAME(io_link, link, oldpath));
+		take_path_at(event, 2, READ(link, new_dfd), NAME(io_link, link, newpath));
 	} else if (opcode == IORING_OP_SETXATTR || opcode == IORING_OP_GETXATTR) {
 		struct io_xattr *xattr = (void *)request;
-		if (take_name(event, 0, READ(xattr, filename)) == '/')
+		if (take_name(event, 0, NAME(io_xattr, xattr, filename)) == '/')
 			take_root(event, 0);
 		else
 			take_base(event, 0, AT_FDCWD);

@@ -42,7 +42,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	u32 parent_slot = slot_of(bpf_get_current_pid_tgid());
 	struct task *parent = enter(parent_slot);
 	struct control *c = control();
-	if (!parent || !c)
+	if (!parent || !c || parent->muted == MUTE_CHILDREN) /* what the plugin itself starts is not followed */
 		return 0;
 	struct task_struct *child_task = (void *)ctx->args[0];
 	u64 clone_flags = ctx->args[1];
@@ -73,9 +73,11 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* A program is no socket: identify_path alone takes less of the stack. */
 INLINE void take_exe(struct event *event, struct file *file)
 {
-	if (!file || emit_word(event->call, event->kind, BLOB_EXE, 0, identify((u64)file)))
+	if (!file || emit_word(event->call, event->kind, BLOB_EXE, 0,
+			     identify_path((u64)FIELD(file, f_path), (u64)READ(file, f_inode))))
 		event->lost |= 1;
 }
 
@@ -176,6 +178,10 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	event.entry_ns = event.exit_ns = now;
 	event.args[0] = (u32)READ(current, exit_code);
 	event.args[1] = (u32)READ(signal, group_exit_code);
+#if defined(OLD_KERNEL) /* where no thread ended the whole process, its code is the leader's */
+	if (!event.args[1])
+		event.args[1] = (u32)READ(READ(current, group_leader), exit_code);
+#endif
 	event.args[5] = slot;
 	bpf_get_current_comm(event.comm, sizeof(event.comm));
 	unfollow(tid, slot, task);
@@ -209,7 +215,7 @@ int on_waking(struct bpf_raw_tracepoint_args *ctx)
 INLINE u32 pid_seen_by(struct task_struct *process, u32 level, void *namespace)
 {
 	struct pid *pid = READ(process, thread_pid);
-	u32 size = __builtin_preserve_field_info(((struct pid *)0)->numbers[0], 1);
+	u32 size = SIZE(struct pid, numbers[0]);
 	if (READ(pid, level) < level)
 		return 0;
 	struct upid *at = (void *)FIELD(pid, numbers) + level * size;
@@ -225,7 +231,7 @@ GLOBAL int is_ordered(u64 leader_address, u32 ordered)
 	u32 reader_pid = bpf_get_current_pid_tgid() >> 32;
 	struct pid *pid = READ(reader, thread_pid);
 	u32 level = READ(pid, level);
-	u32 size = __builtin_preserve_field_info(((struct pid *)0)->numbers[0], 1);
+	u32 size = SIZE(struct pid, numbers[0]);
 	struct upid *number = (void *)FIELD(pid, numbers) + level * size;
 	void *namespace = READ(number, ns);
 	struct task_struct *up = (void *)leader_address;
@@ -263,11 +269,11 @@ int on_task_iterated(struct bpf_iter__task *ctx)
 		if (!order->pid)
 			return 0;
 		if (task->session != order->session) {
-			__sync_fetch_and_add(&c->refused, 1);
+			ADD(&c->refused, 1);
 		} else if (task->own_tag != order->tag) {
 			task->own_tag = task->event.tag = order->tag;
 			task->event.since = c->now;
-			__sync_fetch_and_add(&c->enrolled, 1);
+			ADD(&c->enrolled, 1);
 		}
 		return 0;
 	}
@@ -302,6 +308,6 @@ int on_task_iterated(struct bpf_iter__task *ctx)
 		}
 	}
 	emit_note(event);
-	__sync_fetch_and_add(&c->enrolled, 1);
+	ADD(&c->enrolled, 1);
 	return 0;
 }

@@ -11,13 +11,13 @@
 #define MMSGHDR_BYTES 64
 
 /* Reads a path; what can't be read now stays marked and is tried again at exit. Its first byte, or 0. */
-INLINE u8 take_path(struct task *task, u32 arg, u8 flags)
+INLINE u8 take_path(struct task *task, u64 arg, u8 flags)
 {
 	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, BLOB_PATH, arg);
 	if (!blob)
 		return 0;
 	u8 bit = 1 << arg;
-	long n = bpf_probe_read_user_str(blob->data, PATH_BYTES + 1, (void *)task->event.args[arg]);
+	long n = bpf_probe_read_user_str(blob->data, PATH_BYTES + 1, (void *)ARG(task->event.args, arg));
 	if (n <= 0) {
 		task->event.unread |= bit;
 		return 0;
@@ -31,7 +31,7 @@ INLINE u8 take_path(struct task *task, u32 arg, u8 flags)
 }
 
 /* Copies what an argument points to. */
-INLINE void take_bytes(struct task *task, u32 arg, u8 kind, void *address, u32 size)
+INLINE void take_bytes(struct task *task, u64 arg, u8 kind, void *address, u64 size)
 {
 	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, kind, arg);
 	if (!blob || !address || !size)
@@ -50,7 +50,7 @@ INLINE void take_bytes(struct task *task, u32 arg, u8 kind, void *address, u32 s
 		task->event.lost |= bit;
 }
 
-INLINE void take_message(struct task *task, u32 arg, u64 address)
+INLINE void take_message(struct task *task, u64 arg, u64 address)
 {
 	struct user_msghdr message;
 	if (bpf_probe_read_user(&message, sizeof(message), (void *)address)) {
@@ -58,34 +58,42 @@ INLINE void take_message(struct task *task, u32 arg, u64 address)
 		return;
 	}
 	task->event.unread &= ~(1 << arg);
-	take_bytes(task, arg, BLOB_ADDRESS, message.name, message.namelen);
+	take_bytes(task, arg, BLOB_ADDRESS, message.name, (u32)message.namelen);
 }
 
 struct messages {
-	struct task *task;
 	u64 address;
-	u32 arg;
+	u64 arg;
 };
+STATE_MAP(messages);
 
 static long take_each_message(u64 index, struct messages *at)
 {
-	take_message(at->task, at->arg & 3, at->address + index * MMSGHDR_BYTES);
-	return at->task->event.unread >> (at->arg & 3) & 1;
+	struct task *task = current_task();
+	if (!task)
+		return 1;
+	take_message(task, at->arg & 3, at->address + index * MMSGHDR_BYTES);
+	return task->event.unread >> (at->arg & 3) & 1;
 }
+STEP(take_each_message, messages);
 
-INLINE void take_messages(struct task *task, u32 arg, u32 count)
+INLINE void take_messages(struct task *task, u64 arg, u32 count)
 {
-	struct messages at = {.task = task, .address = task->event.args[arg], .arg = arg};
-	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, take_each_message, &at, 0);
+	struct messages *at = LOOP_STATE(messages);
+	if (!at)
+		return;
+	at->address = ARG(task->event.args, arg);
+	at->arg = arg;
+	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, take_each_message, at, 0);
 }
 
 /* Records what a descriptor stands for. */
-INLINE void take_fd(struct task *task, u32 arg, bool first)
+INLINE void take_fd(struct task *task, u64 arg, bool first)
 {
-	struct file *file = file_of(task->event.args[arg]);
+	struct file *file = file_of(ARG(task->event.args, arg));
 	if (!file) {
 		/* The call fails with EBADF; or another thread opens the descriptor before the kernel looks. */
-		if (first && (s32)task->event.args[arg] >= 0)
+		if (first && (s32)ARG(task->event.args, arg) >= 0)
 			task->event.unread |= 1 << arg;
 		return;
 	}
@@ -99,8 +107,9 @@ INLINE void take_fd(struct task *task, u32 arg, bool first)
 }
 
 /* Looks at one argument; `again` is the second look, at exit, when the kernel itself has touched the page. */
-GLOBAL int take(struct task *task, u32 capture, u32 arg, bool again)
+GLOBAL int take(task_ref ref, u32 capture, u64 arg, bool again)
 {
+	struct task *task = TASK_OF(ref);
 	if (!task || arg >= CALL_ARGS)
 		return 0;
 	u64 *args = task->event.args;
@@ -109,9 +118,9 @@ GLOBAL int take(struct task *task, u32 capture, u32 arg, bool again)
 			take_fd(task, arg, capture == CAPTURE_FD);
 		return 0;
 	}
-	if (!args[arg]) {
+	if (!ARG(args, arg)) {
 		if (capture == CAPTURE_PATH_AT && arg && !again)
-			take_base(&task->event, arg, args[arg - 1]); /* NULL means the descriptor itself */
+			take_base(&task->event, arg, ARG(args, arg - 1)); /* NULL means the descriptor itself */
 		return 0;
 	}
 	if (capture == CAPTURE_STRING) {
@@ -121,44 +130,46 @@ GLOBAL int take(struct task *task, u32 capture, u32 arg, bool again)
 		if (again)
 			return 0;
 		if (first != '/')
-			take_base(&task->event, arg, capture == CAPTURE_PATH_AT && arg ? (s32)args[arg - 1] : AT_FDCWD);
+			take_base(&task->event, arg,
+				capture == CAPTURE_PATH_AT && arg ? (s32)ARG(args, arg - 1) : AT_FDCWD);
 		if (first == '/' || !first)
 			take_root(&task->event, arg);
 	} else if (capture == CAPTURE_ADDRESS && arg < CALL_ARGS - 1) {
-		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], args[arg + 1]);
+		take_bytes(task, arg, BLOB_ADDRESS, (void *)ARG(args, arg), (u32)ARG(args, arg + 1));
 	} else if (capture == CAPTURE_STRUCT && arg < CALL_ARGS - 1) {
-		take_bytes(task, arg, BLOB_STRUCT, (void *)args[arg], args[arg + 1]);
+		take_bytes(task, arg, BLOB_STRUCT, (void *)ARG(args, arg), ARG(args, arg + 1));
 	} else if (capture == CAPTURE_MESSAGE) {
-		take_message(task, arg, args[arg]);
+		take_message(task, arg, ARG(args, arg));
 	} else if (capture == CAPTURE_ARGV) {
 		/* What is not readable now is sent again, whole, at exit. */
 		task->event.unread &= ~(1 << arg);
-		if (!take_argv(&task->event, arg, args[arg]))
+		if (!take_argv(&task->event, arg, ARG(args, arg)))
 			task->event.unread |= 1 << arg;
 	} else if (capture == CAPTURE_MESSAGES && arg < CALL_ARGS - 1) {
-		take_messages(task, arg, args[arg + 1]);
+		take_messages(task, arg, ARG(args, arg + 1));
 	}
 	return 0;
 }
 
 /* What the kernel wrote, at the exit of a call that succeeded. */
-GLOBAL int take_written(struct task *task, u32 capture, u32 arg)
+GLOBAL int take_written(task_ref ref, u32 capture, u64 arg)
 {
+	struct task *task = TASK_OF(ref);
 	if (!task || arg >= CALL_ARGS)
 		return 0;
 	u64 *args = task->event.args;
 	u32 size = 0;
-	if (!args[arg])
+	if (!ARG(args, arg))
 		return 0;
 	if (capture == CAPTURE_FDS_OUT) {
-		take_bytes(task, arg, BLOB_STRUCT, (void *)args[arg], 8);
+		take_bytes(task, arg, BLOB_STRUCT, (void *)ARG(args, arg), 8);
 	} else if (capture == CAPTURE_MESSAGES_OUT) {
 		take_messages(task, arg, task->event.ret);
 	} else if (capture == CAPTURE_MESSAGE_OUT) {
-		take_message(task, arg, args[arg]);
+		take_message(task, arg, ARG(args, arg));
 	} else if (capture == CAPTURE_ADDRESS_OUT && arg < CALL_ARGS - 1) {
-		bpf_probe_read_user(&size, sizeof(size), (void *)args[arg + 1]);
-		take_bytes(task, arg, BLOB_ADDRESS, (void *)args[arg], size);
+		bpf_probe_read_user(&size, sizeof(size), (void *)ARG(args, arg + 1));
+		take_bytes(task, arg, BLOB_ADDRESS, (void *)ARG(args, arg), size);
 	}
 	return 0;
 }
@@ -198,7 +209,7 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 /* The plugin is at work on this thread, and the call one of its own. */
 INLINE bool is_muted(struct task *task, struct spec *spec)
 {
-	return task->muted == MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET);
+	return task->muted >= MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET);
 }
 
 SEC("raw_tp/sys_enter")
@@ -224,9 +235,9 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	}
 	begin(task, (void *)ctx->args[0], nr, segment, 0);
 	if (spec->flags & SPEC_CAPTURES && !(task->event.flags & EVENT_FOREIGN))
-		for (u32 arg = 0; arg < CALL_ARGS; arg++)
+		for (u64 arg = 0; arg < CALL_ARGS; arg++)
 			if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT)
-				take(task, spec->capture[arg], arg, false);
+				take(TASK_REF(task), spec->capture[arg], arg, false);
 	task->state = TASK_RECORDED;
 	return 0;
 }
@@ -242,20 +253,20 @@ INLINE void finish(struct task *task, u64 ret)
 		bool refused = event->flags & EVENT_NO_ENTRY;
 		/* Where the kernel could not read it either, there is nothing to read. */
 		if (spec->flags & SPEC_CAPTURES && (refused || (event->unread && event->ret != -EFAULT)))
-			for (u32 arg = 0; arg < CALL_ARGS; arg++)
+			for (u64 arg = 0; arg < CALL_ARGS; arg++)
 				if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT &&
 					(refused || event->unread >> arg & 1))
-					take(task, spec->capture[arg], arg, !refused);
+					take(TASK_REF(task), spec->capture[arg], arg, !refused);
 		if (spec->flags & SPEC_CAPTURES_AT_EXIT && event->ret >= 0)
-			for (u32 arg = 0; arg < CALL_ARGS; arg++)
+			for (u64 arg = 0; arg < CALL_ARGS; arg++)
 				if (spec->capture[arg] >= CAPTURE_AT_EXIT)
-					take_written(task, spec->capture[arg], arg);
+					take_written(TASK_REF(task), spec->capture[arg], arg);
 		if (spec->flags & SPEC_RETURNS_FD && event->ret >= 0)
 			take_returned_file(task, event->ret, spec->flags & SPEC_FILE_IS_RESULT);
 		if (PAYLOAD_OF(spec) == PAYLOAD_IOCBS)
 			take_iocbs(task);
 		else if (PAYLOAD_OF(spec))
-			take_dns(event, PAYLOAD_OF(spec));
+			take_dns(TASK_REF(task), PAYLOAD_OF(spec));
 	}
 	emit_call(task);
 }

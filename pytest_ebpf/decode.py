@@ -204,7 +204,9 @@ class SpecFlag(enum.IntFlag):
     FILE_IS_RESULT = 16
 
 
-QUIET_CALLS = frozenset({"brk", "futex", "madvise", "mmap", "mprotect", "mremap", "munmap", "sched_yield"})
+QUIET_CALLS = frozenset(
+    {"brk", "clock_gettime", "futex", "madvise", "mmap", "mprotect", "mremap", "munmap", "sched_yield"}
+)
 """What the interpreter itself does while the plugin reads a recording: memory and locks."""
 
 ADDRESS_KINDS = frozenset({"mmsghdr", "mmsghdr_out", "msghdr", "msghdr_out", "sockaddr", "sockaddr_out"})

@@ -11,12 +11,17 @@ from pathlib import Path
 
 from .errors import EngineUnavailable
 
-__all__ = ["Choice", "choose"]
+__all__ = ["BCC_HINT", "Choice", "bcc_package", "choose"]
 
 BTF = Path("/sys/kernel/btf/vmlinux")
-MINIMUM_KERNEL = (5, 17)
-"""bpf_loop, by which the programs walk paths of any depth."""
+MINIMUM_KERNEL = (5, 10)
+"""The oldest that is tested; ring buffers and task iterators are there since 5.8."""
 MACHINES = ("x86_64", "aarch64")
+BCC_PLACES = ("lib/python3/dist-packages", "lib/python3*/site-packages", "lib64/python3*/site-packages")
+"""Where distributions put BCC's Python part, below /usr. Never where pip installs: its "bcc" is another thing."""
+BCC_HINT = "on Debian and Ubuntu: apt-get install python3-bpfcc; on Fedora: dnf install python3-bcc"
+SYSTEM = Path("/usr")
+LIBRARY_PLACES = ("lib/*-linux-gnu", "lib64", "lib")
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 
 
@@ -38,14 +43,32 @@ class Choice:
 
 
 def choose(wanted: str, lent: str | None = None) -> Choice:
-    """The engine for ``--ebpf-engine=wanted``. Opens one small file at most, and imports nothing.
+    """The engine for ``--ebpf-engine=wanted``. Looks for a few files, and imports nothing.
 
     ``lent`` is the name of one that somebody else runs for this process.
     """
     if lent and wanted in ("auto", lent):
         return Choice(lent, "lent by pytest-ebpf run", is_lent=True)
-    engine = "libbpf" if wanted == "auto" else wanted
-    why = "auto: the kernel has BTF" if wanted == "auto" else f"as asked: --ebpf-engine={wanted}"
+    if wanted != "auto":
+        return _choice(wanted, f"as asked: --ebpf-engine={wanted}")
+    if bcc_package() is not None and not _has_libbpf():
+        return _choice("bcc", "auto: there is BCC here, and no libbpf.so.1")
+    return _choice("libbpf", "auto: the kernel has BTF")
+
+
+def bcc_package() -> Path | None:
+    """The folder of the distribution's Python package `bcc`, or None."""
+    for place in BCC_PLACES:
+        for package in sorted(SYSTEM.glob(f"{place}/bcc/libbcc.py"), reverse=True):
+            return package.parent
+    return None
+
+
+def _has_libbpf() -> bool:
+    return any(True for place in LIBRARY_PLACES for _ in SYSTEM.glob(f"{place}/libbpf.so.1"))
+
+
+def _choice(engine: str, why: str) -> Choice:
     trouble = _trouble(engine)
     if trouble is None:
         return Choice(engine, why)
@@ -57,11 +80,11 @@ def _trouble(engine: str) -> tuple[str, str] | None:
         return f"eBPF is a part of Linux, and this is {platform.system()}", "run these tests on Linux"
     if platform.machine() not in MACHINES:
         return f"there are no programs for {platform.machine()}", f"supported: {', '.join(MACHINES)}"
-    if engine == "bcc":
-        return "this version has no bcc engine", "use --ebpf-engine=libbpf"
     release = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
     if release < MINIMUM_KERNEL:
         return f"the kernel is {platform.release()}", f"needs Linux {'.'.join(map(str, MINIMUM_KERNEL))} or newer"
+    if engine == "bcc" and bcc_package() is None:
+        return "the Python package of BCC is not in any of the distribution's folders", BCC_HINT
     if not _may_load_programs():
         return "this user may not load eBPF programs", "run as root, or with CAP_BPF and CAP_PERFMON"
     if not BTF.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +19,7 @@ from .syscalls import Table
 
 if TYPE_CHECKING:
     from .amendments import Amended
+    from .probes import Probe
 
 __all__ = ["Recording"]
 
@@ -35,6 +37,7 @@ class Recording(Assertions):
         self._parent = parent
         self._segments: Segments | None = None
         self._opened_ns = 0
+        self._probes: list[Probe] = []
 
     def __repr__(self) -> str:
         if self._segments is None:
@@ -88,6 +91,33 @@ class Recording(Assertions):
     def _living(self) -> Sequence[Process]:
         return self._session.living(self.owner, self._part)
 
+    def attach(
+        self,
+        text: str | None = None,
+        src_file: str | os.PathLike[str] | None = None,
+        cflags: Sequence[str] = (),
+        usdt: Mapping[str, str] | None = None,
+    ) -> Probe:
+        """Run a BCC program of your own until the window ends; by its functions' names it attaches itself.
+
+        In it EBPF_IN_SCOPE() is true for what counts for this test, and EBPF_WINDOW() is the number of the segment.
+        ``usdt`` names a function for each probe, as {"/usr/lib/libx.so:probe": "on_probe"}.
+
+        Raises EngineUnavailable, ProbeError.
+
+        >>> probe = ebpf.attach(src_file="faults.c")
+        >>> load_config("app.toml")
+        >>> assert probe["faults"][0] < 100
+        """
+        with self._session.unobserved(entirely=True):
+            from .probes import attach
+
+            scope, maps = self._session.scope_of(self.owner, self._whole)
+            mute = self._session.unobserved, self._session.childless
+            probe = attach(*mute, scope, maps, text=text, src_file=src_file, cflags=cflags, usdt=usdt or {})
+        self._probes.append(probe)
+        return probe
+
     def open(self) -> None:
         """Begin to record. The last step is the store that does it."""
         self._opened_ns = time.monotonic_ns()
@@ -101,6 +131,8 @@ class Recording(Assertions):
         """End the window, and go on recording for the window around it, if any. Harmless if it isn't open."""
         if self._segments is None or self._segments.end is not None:
             return
+        while self._probes and self._session.started is not None:
+            self._probes.pop().detach()
         end = self._session.end_recording() if self._parent is None else self._session.begin_segment()
         self._segments = Segments(self._segments.first, end)
 

@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -36,7 +36,7 @@ from .decode import (
     specs,
 )
 from .engines._ffi import SharedMemory, interpreter_locks
-from .engines.base import BLOBS_BYTES, EVENTS_BYTES, TASK_BYTES, TASK_SLOTS, Engine, Started
+from .engines.base import BLOBS_BYTES, EVENTS_BYTES, SESSION_OFFSET, TASK_BYTES, TASK_SLOTS, Engine, Started
 from .engines.ring import HEADER_BYTES, Ring, RingStuck
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
@@ -82,8 +82,10 @@ UNREAD_OFFSET = 120
 LOST_OFFSET = 121
 NUMBER_OFFSET = 116
 RECORDED = 2
+RING_FILE = "anon_inode:[io_uring]"
+RING_CALLS = frozenset({"io_uring_setup", "io_uring_enter"})
 # Of struct task's `muted`.
-QUIETLY_MUTED, ENTIRELY_MUTED = 1, 2
+QUIETLY_MUTED, ENTIRELY_MUTED, CHILDREN_MUTED = 1, 2, 3
 CHUNK_SLOTS = 1024
 FLAGS_FIELD = 5
 """Of /proc/PID/stat, counted from behind the state."""
@@ -451,7 +453,7 @@ class Session:
             )
         muted = self._own_slot() * TASK_BYTES + MUTED_OFFSET
         before = self._tasks[muted]
-        during = ENTIRELY_MUTED if entirely else max(before, QUIETLY_MUTED)
+        during = max(before, ENTIRELY_MUTED if entirely else QUIETLY_MUTED)
         collecting = gc.isenabled()
         try:
             # A signal handler may raise after any call: none stands between a store and the try, or the finally.
@@ -462,6 +464,35 @@ class Session:
             self._tasks[muted] = before
             if collecting:
                 gc.enable()
+
+    def scope_of(self, owner: Owner, whole: Segments) -> tuple[dict[str, Any], dict[str, int]]:
+        """What a BPF program needs to tell whether a task is in this window: where things stand, and in which maps.
+
+        ``tags`` are the segments in which what counts for the owner was created, as far as they have begun: what comes
+        is the owner's.
+        """
+        assert self.started is not None
+        mine = self._circle(owner)
+        tags: list[tuple[int, int]] = []
+        for number, each in enumerate(self._owner_of):
+            if not number or not (each in mine or each.kind is Kind.SESSION):
+                continue
+            first = tags.pop()[0] if tags and tags[-1][1] == number else number
+            tags.append((first, number + 1))
+        tags.append((self.last_segment + 1, SHARED))
+        places = {
+            "session": self.started.session,
+            "segment": SEGMENT * 4,
+            "now": TAG * 4,
+            "runner": RUNNER * 4,
+            "first": whole.first,
+            "number": NUMBER,
+            "tags": tags,
+            "muted": MUTED_OFFSET,
+            "owner": SESSION_OFFSET,
+            "tag": TASK_TAG_OFFSET,
+        }
+        return places, {name: self.started.numbers[name] for name in ("slots", "tasks", "controls")}
 
     @property
     def muted(self) -> bool:
@@ -477,6 +508,17 @@ class Session:
     def muted(self, muted: bool) -> None:
         if self.started is not None:
             self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = QUIETLY_MUTED if muted else 0
+
+    @contextmanager
+    def childless(self) -> Iterator[None]:
+        """Inside `unobserved`, entirely: what this thread starts is the plugin's own, and not followed."""
+        muted = self._own_slot() * TASK_BYTES + MUTED_OFFSET
+        before = self._tasks[muted]
+        try:
+            self._tasks[muted] = CHILDREN_MUTED
+            yield
+        finally:
+            self._tasks[muted] = before
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -552,6 +594,7 @@ class Session:
                 *self._ambiguous(owner, mine, part),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
+                *self._hidden_rings(owner, mine, part),
                 *self._undecoded(owner, mine, part),
             )
 
@@ -820,6 +863,21 @@ class Session:
                 count=notes,
             )
 
+    def _hidden_rings(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
+        """Use of io_uring on a kernel that doesn't show what is done by it: see docs/kernels.md."""
+        if self.started is None or "io_uring" not in self.started.missing:
+            return
+        numbers = self._numbers(RING_CALLS)
+        count = sum(1 for _ in self._select(owner, mine, part, numbers))
+        count += sum(1 for raw in self._in_flight() if raw.nr in numbers and raw.segment in part)
+        with self.unobserved(entirely=True):
+            rings = open_rings(process.pid for process in self.scope.images.values())
+        if count or rings:
+            yield Gap(
+                f"{count:,} calls on an io_uring, {rings:,} open, whose operations this kernel doesn't show",
+                "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
+            )
+
     def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
         decode = self._decoder()
         unread: Counter[tuple[str, str]] = Counter()
@@ -872,6 +930,22 @@ class Session:
                     f"seccomp killed a task of process {pid}: the call it died for is not known",
                     "let the filter refuse with an errno instead",
                 )
+
+
+def open_rings(pids: Iterable[int]) -> int:
+    """How many descriptors of an io_uring these processes hold; one with a polling thread needs no call any more."""
+    count = 0
+    for pid in set(pids):
+        try:
+            with os.scandir(f"/proc/{pid}/fd") as entries:
+                for entry in entries:
+                    try:
+                        count += str(Path(entry.path).readlink()) == RING_FILE
+                    except FileNotFoundError:  # closed meanwhile
+                        continue
+        except (FileNotFoundError, PermissionError, ProcessLookupError):  # it ended, or is another user's
+            continue
+    return count
 
 
 class Calls(Sequence[SyscallEvent]):

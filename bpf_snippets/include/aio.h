@@ -16,17 +16,17 @@ struct iocb {
 };
 
 struct submitted {
-	struct task *task;
 	u64 array;
 	bool failed;
 };
+STATE_MAP(submitted);
 
 static long take_iocb(u64 index, struct submitted *at)
 {
 	u64 pointer;
 	struct iocb iocb;
-	struct task *task = at->task;
-	if (bpf_probe_read_user(&pointer, 8, (void *)(at->array + index * 8)) ||
+	struct task *task = current_task();
+	if (!task || bpf_probe_read_user(&pointer, 8, (void *)(at->array + index * 8)) ||
 		bpf_probe_read_user(&iocb, sizeof(iocb), (void *)pointer)) {
 		at->failed = true;
 		return 1;
@@ -39,6 +39,7 @@ static long take_iocb(u64 index, struct submitted *at)
 	emit_operation(event);
 	return 0;
 }
+STEP(take_iocb, submitted);
 
 /* At the exit of io_submit: args = context, number, array of pointers; the result is how many were taken. */
 INLINE void take_iocbs(struct task *task)
@@ -46,8 +47,11 @@ INLINE void take_iocbs(struct task *task)
 	struct event *event = &task->event;
 	if (event->ret <= 0)
 		return;
-	struct submitted at = {.task = task, .array = event->args[2]};
-	bpf_loop(event->ret < MAX_IOCBS ? event->ret : MAX_IOCBS, take_iocb, &at, 0);
-	if (at.failed || event->ret > MAX_IOCBS)
+	struct submitted *at = LOOP_STATE(submitted);
+	if (at) {
+		at->array = event->args[2];
+		bpf_loop(event->ret < MAX_IOCBS ? event->ret : MAX_IOCBS, take_iocb, at, 0);
+	}
+	if (!at || at->failed || event->ret > MAX_IOCBS)
 		event->unread |= 4;
 }

@@ -5,14 +5,14 @@
 #define AT_FDCWD -100
 #define ADDRESS_BYTES 128 /* sizeof(struct sockaddr_storage) */
 
-INLINE void take_word(struct event *event, u8 kind, u32 arg, u64 word)
+INLINE void take_word(struct event *event, u8 kind, u64 arg, u64 word)
 {
 	if (emit_word(event->call, event->kind, kind, arg, word))
 		event->lost |= 1 << arg;
 }
 
 /* Records the directory that a relative path starts from, as of now. */
-INLINE void take_base(struct event *event, u32 arg, s32 dirfd)
+INLINE void take_base(struct event *event, u64 arg, s32 dirfd)
 {
 	struct task_struct *current = (void *)bpf_get_current_task();
 	u64 identity;
@@ -29,7 +29,7 @@ INLINE void take_base(struct event *event, u32 arg, s32 dirfd)
 }
 
 /* Records the directory that an absolute path starts from, if it is not pytest's own root. */
-INLINE void take_root(struct event *event, u32 arg)
+INLINE void take_root(struct event *event, u64 arg)
 {
 	struct task_struct *current = (void *)bpf_get_current_task();
 	struct control *c = control();

@@ -7,29 +7,29 @@
 #define MAX_PIECES 262144
 
 struct argv_walk {
-	struct blob *blob;
-	struct event *event;
 	u64 next;   /* where the pointer to the next string stands, or the next byte of a contiguous range */
 	u64 end;    /* of a contiguous range */
 	u64 string; /* the rest of the present string, 0 = begin the next one */
 	u32 used;
 	bool whole;
+	bool lost; /* a piece found no room */
 };
+STATE_MAP(argv_walk);
 
-INLINE long send_pieces(struct argv_walk *at)
+INLINE long send_pieces(struct argv_walk *at, struct blob *blob)
 {
-	at->blob->size = at->used;
+	blob->size = at->used;
 	at->used = 0;
-	return emit_blob(at->blob);
+	at->lost = emit_blob(blob);
+	return at->lost;
 }
 
 /* One string of an array of pointers, or a piece of a long one. 1 ends the walk. */
 static long argv_step(u64 index, struct argv_walk *at)
 {
-	if (at->used > FULL_BYTES && send_pieces(at)) {
-		at->event->lost |= 2;
+	struct blob *blob = present_blob();
+	if (!blob || (at->used > FULL_BYTES && send_pieces(at, blob)))
 		return 1;
-	}
 	if (!at->string) {
 		if (bpf_probe_read_user(&at->string, 8, (void *)at->next))
 			return 1;
@@ -39,11 +39,11 @@ static long argv_step(u64 index, struct argv_walk *at)
 		}
 		at->next += 8;
 	}
-	u32 used = at->used;
+	u64 used = at->used;
 	BARRIER(used);
 	if (used > FULL_BYTES)
 		return 1;
-	long n = bpf_probe_read_user_str(&at->blob->data[used], PIECE_BYTES, (void *)at->string);
+	long n = bpf_probe_read_user_str(&blob->data[used], PIECE_BYTES, (void *)at->string);
 	if (n <= 0)
 		return 1;
 	if (n == PIECE_BYTES) { /* the string goes on where the helper put a NUL */
@@ -55,11 +55,15 @@ static long argv_step(u64 index, struct argv_walk *at)
 	}
 	return 0;
 }
+STEP(argv_step, argv_walk);
 
 /* A piece of a contiguous range. 1 ends the walk. */
 static long range_step(u64 index, struct argv_walk *at)
 {
+	struct blob *blob = present_blob();
 	u64 size = at->end - at->next;
+	if (!blob)
+		return 1;
 	if (!size) {
 		at->whole = true;
 		return 1;
@@ -67,42 +71,44 @@ static long range_step(u64 index, struct argv_walk *at)
 	if (size > PIECE_BYTES)
 		size = PIECE_BYTES;
 	BARRIER(size);
-	if (size > PIECE_BYTES || bpf_probe_read_user(at->blob->data, size, (void *)at->next))
+	if (size > PIECE_BYTES || bpf_probe_read_user(blob->data, size, (void *)at->next))
 		return 1;
 	at->next += size;
 	at->used = size;
-	if (send_pieces(at)) {
-		at->event->lost |= 2;
-		return 1;
-	}
-	return 0;
+	return send_pieces(at, blob);
 }
+STEP(range_step, argv_walk);
 
 /* Sends the strings that an array of pointers names. False if they could not all be read. */
-INLINE bool take_argv(struct event *event, u32 arg, u64 array)
+INLINE bool take_argv(struct event *event, u64 arg, u64 array)
 {
-	struct argv_walk at = {.event = event, .next = array};
-	at.blob = scratch_blob(event->call, event->kind, BLOB_ARGV, arg);
-	if (!at.blob)
+	struct argv_walk *at = LOOP_STATE(argv_walk);
+	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_ARGV, arg);
+	if (!at || !blob)
 		return false;
-	bpf_loop(MAX_PIECES, argv_step, &at, 0);
-	if (!at.whole)
-		at.blob->flags |= BLOB_CUT;
-	if (send_pieces(&at))
+	at->next = array;
+	bpf_loop(MAX_PIECES, argv_step, at, 0);
+	if (!at->whole)
+		blob->flags |= BLOB_CUT;
+	if (at->lost || send_pieces(at, blob))
 		event->lost |= 2;
-	return at.whole;
+	return at->whole;
 }
 
 /* Sends the strings that lie one behind the other from start to end. */
 INLINE void take_argv_range(struct event *event, u64 start, u64 end)
 {
-	struct argv_walk at = {.event = event, .next = start, .end = end};
-	at.blob = scratch_blob(event->call, event->kind, BLOB_ARGV, 0);
-	if (!at.blob)
+	struct argv_walk *at = LOOP_STATE(argv_walk);
+	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_ARGV, 0);
+	if (!at || !blob)
 		return;
-	bpf_loop(MAX_PIECES, range_step, &at, 0);
-	if (!at.whole) {
-		at.blob->flags |= BLOB_CUT;
-		send_pieces(&at);
+	at->next = start;
+	at->end = end;
+	bpf_loop(MAX_PIECES, range_step, at, 0);
+	if (at->lost)
+		event->lost |= 2;
+	if (!at->whole) {
+		blob->flags |= BLOB_CUT;
+		send_pieces(at, blob);
 	}
 }

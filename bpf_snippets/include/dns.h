@@ -44,15 +44,20 @@ GLOBAL s64 add_piece(u64 address, u64 size, u64 used)
 }
 
 /* Sends `size` bytes from the pieces, joined. */
-GLOBAL int take_pieces(struct event *event, u64 pieces, u64 count, u64 size)
+GLOBAL int take_pieces(task_ref ref, u64 pieces, u64 count, u64 size)
 {
-	if (!event)
+	struct task *task = TASK_OF(ref);
+	if (!task)
 		return 0;
+	struct event *event = &task->event;
 	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_DATA, 0);
 	if (!blob)
 		return 0;
-	for (u32 i = 0; i < MAX_IOVECS && i < count; i++) {
+	for (u64 i = 0; i < MAX_IOVECS; i++) {
 		struct iovec piece;
+		BARRIER(i); /* so that the comparison with a constant stays as it is */
+		if (i >= count)
+			break;
 		if (bpf_probe_read_user(&piece, sizeof(piece), (void *)(pieces + i * sizeof(piece))))
 			break;
 		u64 part = piece.len < size ? piece.len : size;
@@ -84,11 +89,11 @@ INLINE void take_buffer(struct event *event, u64 address, u64 size)
 }
 
 struct datagrams {
-	struct event *event;
 	u64 address;
 	bool known; /* the socket is one to port 53 */
 	bool received;
 };
+STATE_MAP(datagrams);
 
 static long take_each_datagram(u64 index, struct datagrams *at)
 {
@@ -98,19 +103,23 @@ static long take_each_datagram(u64 index, struct datagrams *at)
 		u32 flags, pad;
 		u32 size, pad2;
 	} message;
-	if (bpf_probe_read_user(&message, sizeof(message), (void *)(at->address + index * sizeof(message))))
+	struct task *task = current_task();
+	if (!task || bpf_probe_read_user(&message, sizeof(message), (void *)(at->address + index * sizeof(message))))
 		return 1;
 	if (at->known || (message.header.name && is_dns_address(message.header.name)))
-		take_pieces(
-			at->event, (u64)message.header.iov, message.header.iovlen, at->received ? message.size : ~0ull);
+		take_pieces(TASK_REF(task), (u64)message.header.iov, message.header.iovlen,
+			at->received ? message.size : ~0ull);
 	return 0;
 }
+STEP(take_each_datagram, datagrams);
 
 /* Takes the message of a call that sends, at its exit; or of one that received. */
-GLOBAL int take_dns(struct event *event, u32 payload)
+GLOBAL int take_dns(task_ref ref, u32 payload)
 {
-	if (!event)
+	struct task *task = TASK_OF(ref);
+	if (!task)
 		return 0;
+	struct event *event = &task->event;
 	u64 *args = event->args;
 	bool known = event->file & IDENTITY_DNS;
 	struct user_msghdr header;
@@ -124,14 +133,19 @@ GLOBAL int take_dns(struct event *event, u32 payload)
 			take_buffer(event, args[1], event->ret);
 	} else if (payload == PAYLOAD_VECTOR) {
 		if (known)
-			take_pieces(event, args[1], args[2], event->ret);
+			take_pieces(TASK_REF(task), args[1], args[2], event->ret);
 	} else if (payload == PAYLOAD_MESSAGE) {
 		if (!bpf_probe_read_user(&header, sizeof(header), (void *)args[1]) &&
 			(known || (header.name && is_dns_address(header.name))))
-			take_pieces(event, (u64)header.iov, header.iovlen, event->ret);
+			take_pieces(TASK_REF(task), (u64)header.iov, header.iovlen, event->ret);
 	} else if (payload == PAYLOAD_MESSAGES) {
-		struct datagrams at = {.event = event, .address = args[1], .known = known, .received = true};
-		bpf_loop(event->ret < MAX_DATAGRAMS ? event->ret : MAX_DATAGRAMS, take_each_datagram, &at, 0);
+		struct datagrams *at = LOOP_STATE(datagrams);
+		if (!at)
+			return 0;
+		at->address = args[1];
+		at->known = known;
+		at->received = true;
+		bpf_loop(event->ret < MAX_DATAGRAMS ? event->ret : MAX_DATAGRAMS, take_each_datagram, at, 0);
 	}
 	return 0;
 }

@@ -120,8 +120,9 @@ enum task_state {
 
 enum mute {
 	MUTE_NOTHING = 0,
-	MUTE_QUIET = 1, /* QUIET calls are not recorded */
-	MUTE_ALL = 2,   /* nothing is */
+	MUTE_QUIET = 1,    /* QUIET calls are not recorded */
+	MUTE_ALL = 2,      /* nothing is */
+	MUTE_CHILDREN = 3, /* nor what it starts: that is not followed */
 };
 
 /* Segments are numbered upwards; two bits are apart from the number. */

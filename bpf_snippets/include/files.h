@@ -2,7 +2,7 @@
  * An identity is a hash over the chain of directory entries and mounts up to the root, with each entry's address,
  * name hash and sequence number. The kernel counts the sequence up when an entry is moved or removed, so a rename
  * anywhere above gives a new identity, and the name is sent again.
- * Needs BTF for the struct layouts and bpf_loop: Linux 5.17. Costs one read of kernel memory a path component.
+ * Needs BTF for the struct layouts. Costs one read of kernel memory a path component.
  */
 #pragma once
 #include "blobs.h"
@@ -87,7 +87,6 @@ INLINE struct mount *mount_of(struct vfsmount *mnt)
 
 /* Where a walk stands. */
 struct walk {
-	struct blob *blob; /* gets the names, or 0 for the identity alone */
 	struct mount *mount;
 	struct dentry *root;
 	struct dentry *dentry;
@@ -97,6 +96,7 @@ struct walk {
 	bool pseudo; /* it stands in no tree */
 	u64 part[DENTRY_BYTES / 8];
 };
+STATE_MAP(walk);
 
 /* One step up: to the parent, or from the root of a mount to the place it is mounted on. 1 ends the walk. */
 INLINE long step_up(struct walk *at, struct blob *names)
@@ -123,7 +123,7 @@ INLINE long step_up(struct walk *at, struct blob *names)
 	at->dentry = parent;
 	if (!names)
 		return 0;
-	u32 used = at->used;
+	u64 used = at->used;
 	BARRIER(used);
 	if (used > WALK_BYTES)
 		return 1;
@@ -147,10 +147,14 @@ static long identity_step(u64 index, struct walk *at)
 	return last;
 }
 
+STEP(identity_step, walk);
+
 static long name_step(u64 index, struct walk *at)
 {
-	return step_up(at, at->blob);
+	struct blob *blob = present_blob();
+	return blob ? step_up(at, blob) : 1;
 }
+STEP(name_step, walk);
 
 /* The place of an identity in the table of recent ones, which is quicker to ask than the hash of all. */
 INLINE u64 *recent_place(u64 identity)
@@ -220,16 +224,20 @@ GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
 	struct path start;
 	if (bpf_probe_read_kernel(&start, sizeof(start), (void *)path_address) || !start.mnt || !start.dentry)
 		return 0;
-	struct walk at = {.dentry = start.dentry, .root = READ(start.mnt, mnt_root)};
-	at.identity = inode_address;
-	at.mount = mount_of(start.mnt);
-	bpf_loop(WALK_STEPS, identity_step, &at, 0);
-	if (at.pseudo) {
-		at.dentry = start.dentry;
-		at.identity = mix(inode_address, READ(inode, i_ino));
-		identify_pseudo(&at);
+	struct walk *at = LOOP_STATE(walk);
+	if (!at)
+		return 0;
+	at->dentry = start.dentry;
+	at->root = READ(start.mnt, mnt_root);
+	at->identity = inode_address;
+	at->mount = mount_of(start.mnt);
+	bpf_loop(WALK_STEPS, identity_step, at, 0);
+	if (at->pseudo) {
+		at->dentry = start.dentry;
+		at->identity = mix(inode_address, READ(inode, i_ino));
+		identify_pseudo(at);
 	}
-	u64 identity = (at.identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
+	u64 identity = (at->identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
 	if (!unknown(identity))
 		return identity;
 	struct blob *blob = scratch_blob(identity, 0, BLOB_FILE, 0);
@@ -237,22 +245,21 @@ GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
 		return 0;
 	struct file_note *note = (void *)blob->data;
 	describe_inode(note, inode);
-	if (at.pseudo) {
+	if (at->pseudo) {
 		long n = bpf_probe_read_kernel_str(&blob->data[sizeof(*note)], 256, READ(start.dentry, d_name.name));
 		blob->flags |= BLOB_PSEUDO | (n <= 0 ? BLOB_FAILED : 0);
 		blob->size = sizeof(*note) + (n > 0 ? n : 0);
 	} else {
-		at.blob = blob;
-		at.used = sizeof(*note);
-		at.whole = false;
-		at.dentry = start.dentry;
-		at.mount = mount_of(start.mnt);
-		at.root = READ(start.mnt, mnt_root);
-		if (at.dentry != at.root && !READ(start.dentry, d_hash.pprev))
+		at->used = sizeof(*note);
+		at->whole = false;
+		at->dentry = start.dentry;
+		at->mount = mount_of(start.mnt);
+		at->root = READ(start.mnt, mnt_root);
+		if (at->dentry != at->root && !READ(start.dentry, d_hash.pprev))
 			blob->flags |= BLOB_DELETED;
-		bpf_loop(WALK_STEPS, name_step, &at, 0);
-		blob->size = at.used;
-		if (!at.whole)
+		bpf_loop(WALK_STEPS, name_step, at, 0);
+		blob->size = at->used;
+		if (!at->whole)
 			blob->flags |= BLOB_CUT;
 	}
 	if (emit_blob(blob))

@@ -37,5 +37,5 @@ INLINE void emit_operation(struct event *event)
 {
 	struct control *c = control();
 	if (emit(0, event, sizeof(*event)) && c)
-		__sync_fetch_and_add(&c->lost_ring_operations, 1);
+		ADD(&c->lost_ring_operations, 1);
 }

@@ -77,6 +77,26 @@ INLINE struct task *followed(u32 tid)
 	return task_at(slot_of(tid));
 }
 
+INLINE struct task *current_task(void)
+{
+	return followed(bpf_get_current_pid_tgid());
+}
+
+/* The current task, as a GLOBAL function is given it: no pointers before Linux 5.12. */
+#if defined(OLD_KERNEL)
+typedef u64 task_ref;
+#define TASK_REF(task) 0
+#define TASK_OF(ref)                                                                                                   \
+	({                                                                                                             \
+		BARRIER(ref); /* the verifier wants a parameter to be given, needed or not */                          \
+		current_task();                                                                                        \
+	})
+#else
+typedef struct task *task_ref;
+#define TASK_REF(task) (task)
+#define TASK_OF(ref) (ref)
+#endif
+
 /* The current task, if it is followed: what the program emits goes to its session from here on. */
 INLINE struct task *enter(u32 slot)
 {
@@ -146,7 +166,7 @@ INLINE struct task *follow(u32 tid, u32 session, u32 *slot)
 	struct task *task = task_at(*slot);
 	if (!c || !task) {
 		if (c)
-			__sync_fetch_and_add(&c->lost_tasks, 1);
+			ADD(&c->lost_tasks, 1);
 		return 0;
 	}
 	if (!task->event.call)
@@ -180,12 +200,12 @@ INLINE void emit_call(struct task *task)
 	u32 index = session();
 	struct lost_table *losts = bpf_map_lookup_elem(&losses, &index);
 	struct control *c = control();
-	u32 row = task->event.segment & SEGMENT_BETWEEN ? SEGMENT_ROWS : task->event.segment & (SEGMENT_ROWS - 1);
+	u64 row = task->event.segment & SEGMENT_BETWEEN ? SEGMENT_ROWS : task->event.segment & (SEGMENT_ROWS - 1);
 	BARRIER(row);
 	if (!losts || !c || row > SEGMENT_ROWS)
 		return;
-	__sync_fetch_and_add(&losts->count[row][call_row(task->event.nr) & (CALL_NUMBERS - 1)], 1);
-	__sync_fetch_and_add(&c->lost_calls, 1);
+	ADD(&losts->count[row][call_row(task->event.nr) & (CALL_NUMBERS - 1)], 1);
+	ADD(&c->lost_calls, 1);
 }
 
 /* Writes an event that is not a call. */
@@ -195,5 +215,5 @@ INLINE void emit_note(struct event *event)
 		return;
 	struct control *c = control();
 	if (c)
-		__sync_fetch_and_add(&c->lost_notes, 1);
+		ADD(&c->lost_notes, 1);
 }

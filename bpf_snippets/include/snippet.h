@@ -22,7 +22,16 @@ typedef signed long long s64;
  */
 #define GLOBAL __attribute__((noinline))
 #define PRESERVE __attribute__((preserve_access_index))
+/* Adds in one step. Relaxed, it is an instruction that every kernel knows. */
+#define ADD(pointer, count) __atomic_fetch_add(pointer, count, __ATOMIC_RELAXED)
 #define BARRIER(var) asm volatile("" : "+r"(var))
+/* One of a call's arguments. An older verifier forgets a bound when the register is spilled: so it is set at the use. */
+#define ARG(args, index)                                                                                               \
+	((args)[({                                                                                                     \
+		u64 index_ = (index);                                                                                  \
+		BARRIER(index_);                                                                                       \
+		index_ & 7;                                                                                            \
+	})])
 
 /* Kernel helpers, by the numbers of the BPF UAPI. */
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
@@ -32,13 +41,34 @@ static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static long (*const bpf_get_current_comm)(void *to, u32 size) = (void *)16;
 static u64 (*const bpf_get_current_task)(void) = (void *)35;
-static void *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static long (*const bpf_probe_read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
-static long (*const bpf_probe_read_user_str)(void *to, u32 size, const void *from) = (void *)114;
+static long (*const bpf_probe_read_user_str_)(void *to, u32 size, const void *from) = (void *)114;
 static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
 static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
+#if defined(OLD_KERNEL) /* before Linux 5.17 */
+#define LOOP_STEPS 1024 /* no less than UIO_MAXIOV and MAX_IOCBS */
+#define bpf_loop(times, step, context, flags)                                                                          \
+	({                                                                                                             \
+		u64 times_ = (times);                                                                                  \
+		for (u64 step_ = 0; step_ < LOOP_STEPS; step_++) {                                                     \
+			BARRIER(step_); /* so that the comparison with a constant stays as it is */                    \
+			if (step_ >= times_ || step##_alone(step_))                                                    \
+				break;                                                                                 \
+		}                                                                                                      \
+	})
+#define bpf_get_current_task_btf() ((void *)bpf_get_current_task())
+#else
 static long (*const bpf_loop)(u32 times, void *body, void *context, u64 flags) = (void *)181;
+static void *(*const bpf_get_current_task_btf)(void) = (void *)158;
+#endif
+
+/* The bytes that were read, with the NUL: older kernels count an empty string as 0. */
+INLINE long bpf_probe_read_user_str(void *to, u32 size, const void *from)
+{
+	long n = bpf_probe_read_user_str_(to, size, from);
+	return n ? n : 1;
+}
 
 enum {
 	BPF_MAP_TYPE_HASH = 1,
@@ -52,6 +82,35 @@ enum {
 	BPF_RB_NO_WAKEUP = 1,
 };
 
+#if defined(BCC)
+/* What engines/linker.py puts in: a map by its file descriptor, a callback by its place in the program. */
+u64 pseudo(u64 kind, u64 index) asm("llvm.bpf.pseudo");
+#define MAP_AT(index) ((void *)pseudo(1, index))
+#define CALLBACK(index) ((void *)pseudo(4, index))
+#define FUNCTION(name) __attribute__((section(".bpf.fn." #name), used))
+/* Functions that are never run: what they would store is read from their code. */
+#define DESCRIBE(name, map_type, key_size, value_size, entries, flags)                                                 \
+	FUNCTION(map_##name) int map_##name(u64 *out)                                                                  \
+	{                                                                                                              \
+		out[0] = map_type;                                                                                     \
+		out[1] = key_size;                                                                                     \
+		out[2] = value_size;                                                                                   \
+		out[3] = entries;                                                                                      \
+		out[4] = flags;                                                                                        \
+		return 0;                                                                                              \
+	}                                                                                                              \
+	_Static_assert(1, "takes the semicolon")
+#define SIZE_OF(name)                                                                                                  \
+	FUNCTION(size_##name) int size_##name(u64 *out)                                                                \
+	{                                                                                                              \
+		out[0] = sizeof(struct name);                                                                          \
+		return 0;                                                                                              \
+	}
+#define MAP_KEYED(name, map_type, key_type, value_type, entries, flags)                                                \
+	DESCRIBE(name, map_type, sizeof(key_type), sizeof(value_type), entries, flags)
+/* An array of ring buffers: engines/kernel.py gives it the kind of what it holds. */
+#define MAP_RINGS(name, entries) DESCRIBE(name, BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, entries, 0)
+#else
 #define MAP_KEYED(name, map_type, key_type, value_type, entries, flags)                                                \
 	struct {                                                                                                       \
 		int (*type)[map_type];                                                                                 \
@@ -60,8 +119,6 @@ enum {
 		key_type *key;                                                                                         \
 		value_type *value;                                                                                     \
 	} name SEC(".maps")
-#define MAP_ARRAY(name, value_type, entries, flags) MAP_KEYED(name, BPF_MAP_TYPE_ARRAY, u32, value_type, entries, flags)
-#define MAP_PERCPU(name, value_type) MAP_KEYED(name, BPF_MAP_TYPE_PERCPU_ARRAY, u32, value_type, 1, 0)
 /* An array of ring buffers, which user space makes; what stands here is their kind. */
 struct ring {
 	int (*type)[BPF_MAP_TYPE_RINGBUF];
@@ -74,6 +131,38 @@ struct ring {
 		int (*key_size)[4];                                                                                    \
 		struct ring *values[];                                                                                 \
 	} name SEC(".maps")
+#endif
+#define MAP_ARRAY(name, value_type, entries, flags) MAP_KEYED(name, BPF_MAP_TYPE_ARRAY, u32, value_type, entries, flags)
+#define MAP_PERCPU(name, value_type) MAP_KEYED(name, BPF_MAP_TYPE_PERCPU_ARRAY, u32, value_type, 1, 0)
+
+/* A loop of any length: `static long step(u64 index, struct state *at)`, then STEP(step, state), and where it is used
+ * LOOP_STATE(state) and bpf_loop. Without that helper the verifier would walk through every step: then the step is a
+ * function that it checks once, which is given no pointers, and the state lies in memory of the processor.
+ */
+#if defined(OLD_KERNEL)
+#define STATE_MAP(state) MAP_PERCPU(state##_states, struct state)
+#define STEP(step, state)                                                                                              \
+	GLOBAL int step##_alone(u64 index)                                                                             \
+	{                                                                                                              \
+		u32 zero = 0;                                                                                          \
+		struct state *at = bpf_map_lookup_elem(&state##_states, &zero);                                        \
+		return at ? step(index, at) : 1;                                                                       \
+	}                                                                                                              \
+	_Static_assert(1, "takes the semicolon")
+#define LOOP_STATE(state) LOOP_STATE_IN(state, &state##_states)
+#define LOOP_STATE_IN(state, states)                                                                                   \
+	({                                                                                                             \
+		u32 zero_ = 0;                                                                                         \
+		struct state *at_ = bpf_map_lookup_elem(states, &zero_);                                               \
+		if (at_)                                                                                               \
+			__builtin_memset(at_, 0, sizeof(*at_));                                                        \
+		at_;                                                                                                   \
+	})
+#else
+#define STATE_MAP(state) struct state
+#define STEP(step, state) struct state
+#define LOOP_STATE(state) (&(struct state){})
+#endif
 
 /* Reads one field through a kernel pointer; a bad pointer reads as zero.
  * PRESERVE on the struct makes the offset the running kernel's. */
@@ -83,10 +172,25 @@ struct ring {
 		bpf_probe_read_kernel(&value_, sizeof(value_), &(pointer)->field);                                     \
 		value_;                                                                                                \
 	})
+/* One field of what bpf_get_current_task_btf gave, or of what that leads to: with BTF the kernel reads it itself. */
+#if defined(OLD_KERNEL)
+#define TRUSTED(pointer, field) READ(pointer, field)
+#else
+#define TRUSTED(pointer, field) ((pointer)->field)
+#endif
 /* Address of a field, which READ or the string reads can follow. */
 #define FIELD(pointer, field) (&(pointer)->field)
-/* Byte offset of a field in the running kernel. */
+/* Byte offset and size of a field in the running kernel. */
+#if defined(BCC) /* the structs have this kernel's layout already: see engines/source.py */
+#define OFFSET(type, field) __builtin_offsetof(type, field)
+#define SIZE(type, field) sizeof(((type *)0)->field)
+#define PACKED __attribute__((packed)) /* a field may be larger here than in the kernel */
+#else
 #define OFFSET(type, field) __builtin_preserve_field_info(((type *)0)->field, 0)
+#define SIZE(type, field) __builtin_preserve_field_info(((type *)0)->field, 1)
+/* Whether the running kernel's struct has the field, of that kind of type. */
+#define EXISTS(pointer, field) __builtin_preserve_field_info((pointer)->field, 2)
+#endif
 
 struct bpf_raw_tracepoint_args {
 	u64 args[0];
@@ -101,7 +205,7 @@ struct thread_info {
 	u32 status;
 } PRESERVE;
 #define FOREIGN_ABI_BITS 0x0002 /* TS_COMPAT: entered by int 0x80 or from 32-bit code */
-#define FOREIGN_ABI_WORD(task) ((task)->thread_info.status)
+#define FOREIGN_ABI_WORD(task) TRUSTED(task, thread_info.status)
 #define X32_BIT 0x40000000
 INLINE void read_args(u64 *args, struct pt_regs *regs)
 {
@@ -128,7 +232,7 @@ struct thread_info {
 	unsigned long flags;
 } PRESERVE;
 #define FOREIGN_ABI_BITS (1 << 22) /* TIF_32BIT */
-#define FOREIGN_ABI_WORD(task) ((task)->thread_info.flags)
+#define FOREIGN_ABI_WORD(task) TRUSTED(task, thread_info.flags)
 #define X32_BIT 0
 INLINE void read_args(u64 *args, struct pt_regs *regs)
 {

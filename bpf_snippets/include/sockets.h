@@ -55,8 +55,8 @@ INLINE u16 swap16(u16 value)
 INLINE void add_unix_name(struct blob *blob, struct sock *sk)
 {
 	struct unix_address *address = sk ? READ((struct unix_sock *)sk, addr) : 0;
-	u32 size = address ? READ(address, len) : 0;
-	u32 used = blob->size;
+	u64 size = address ? READ(address, len) : 0;
+	u64 used = blob->size;
 	BARRIER(size);
 	BARRIER(used);
 	if (size > 110 || used > 512)

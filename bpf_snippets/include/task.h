@@ -47,7 +47,7 @@ INLINE u32 ns_id(struct task_struct *task)
 {
 	struct pid *pid = READ(task, thread_pid);
 	u32 level = READ(pid, level);
-	u32 size = __builtin_preserve_field_info(((struct pid *)0)->numbers[0], 1);
+	u32 size = SIZE(struct pid, numbers[0]);
 	/* The size of one struct upid follows from this kernel's BTF. */
 	int nr = 0;
 	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)FIELD(pid, numbers) + level * size);
@@ -60,11 +60,12 @@ INLINE u32 ns_id(struct task_struct *task)
 GLOBAL u64 open_file(s32 fd)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
-	struct fdtable *fdt = current->files->fdt;
+	struct files_struct *files = TRUSTED(current, files);
+	struct fdtable *fdt = TRUSTED(files, fdt);
 	u64 file = 0;
-	if (fd < 0 || (u32)fd >= fdt->max_fds)
+	if (fd < 0 || (u32)fd >= TRUSTED(fdt, max_fds))
 		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), (void *)fdt->fd + fd * sizeof(file));
+	bpf_probe_read_kernel(&file, sizeof(file), (void *)TRUSTED(fdt, fd) + fd * sizeof(file));
 	return file;
 }
 

@@ -58,6 +58,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_program__fd": (c_int, [c_void_p]),
     "bpf_program__name": (c_char_p, [c_void_p]),
     "bpf_program__section_name": (c_char_p, [c_void_p]),
+    "bpf_program__set_autoload": (c_int, [c_void_p, ctypes.c_bool]),
     "bpf_raw_tracepoint_open": (c_int, [c_char_p, c_int]),
     "libbpf_set_print": (c_void_p, [PRINT_CALLBACK]),
     "libbpf_strerror": (c_int, [c_int, c_char_p, c_size_t]),
@@ -75,9 +76,9 @@ def libbpf() -> ctypes.CDLL:
     return library
 
 
-def format_message(template: bytes, arguments: int) -> str:
+def format_message(template: bytes, arguments: int, size: int = MESSAGE_BYTES) -> str:
     """Text of a printf-style template with its ``va_list``, which both our ABIs pass as a pointer."""
-    buffer = ctypes.create_string_buffer(MESSAGE_BYTES)
+    buffer = ctypes.create_string_buffer(size)
     _libc.vsnprintf(buffer, len(buffer), template, arguments)
     return buffer.value.decode(errors="replace")
 

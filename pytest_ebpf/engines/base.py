@@ -6,6 +6,7 @@ The keeper process imports this while the session waits: named tuples, as datacl
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LENT",
     "LENT_TO",
     "SESSIONS",
+    "SESSION_OFFSET",
     "TASK_BYTES",
     "TASK_SLOTS",
     "Engine",
@@ -22,7 +24,7 @@ __all__ = [
     "Started",
 ]
 
-ENGINES = ("libbpf",)
+ENGINES = ("libbpf", "bcc")
 """Names that ``--ebpf-engine`` takes besides "auto"."""
 
 LENT_TO = "PYTEST_EBPF_LENT_TO"
@@ -32,6 +34,8 @@ LENT_TO = "PYTEST_EBPF_LENT_TO"
 SESSIONS = 64
 TASK_SLOTS = 32768
 TASK_BYTES = 192
+SESSION_OFFSET = 163
+"""Of the session in struct task."""
 EVENTS_BYTES = 64 << 20
 BLOBS_BYTES = 32 << 20
 
@@ -60,6 +64,10 @@ class Started(NamedTuple):
     """Which one it is of those that share the programs: its row of ``controls`` and ``losses``."""
     probes: tuple[Probe, ...]
     """All of them are attached: an engine that can't attach one fails to start."""
+    missing: tuple[str, ...] = ()
+    """Snippets that this kernel can't run; see docs/kernels.md."""
+    numbers: Mapping[str, int] = MappingProxyType({})
+    """By which the kernel knows the maps, where the engine tells: for programs of the user's that ask them too."""
 
 
 class Engine(Protocol):

@@ -28,7 +28,19 @@ from typing import TYPE_CHECKING, Any
 if __name__ == "__main__":
     sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
 
-from pytest_ebpf.engines.base import BLOBS_BYTES, ENGINES, EVENTS_BYTES, LENT, LENT_TO, SESSIONS, Probe, Started
+from pytest_ebpf.engines.base import (
+    BLOBS_BYTES,
+    ENGINES,
+    EVENTS_BYTES,
+    LENT,
+    LENT_TO,
+    SESSION_OFFSET,
+    SESSIONS,
+    TASK_BYTES,
+    TASK_SLOTS,
+    Probe,
+    Started,
+)
 from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 
 if TYPE_CHECKING:
@@ -86,6 +98,8 @@ class KeptEngine:
             maps=dict(zip(answer["maps"], fds, strict=True)),
             session=answer["session"],
             probes=tuple(Probe(*each) for each in answer["probes"]),
+            missing=tuple(answer["missing"]),
+            numbers=answer["numbers"],
         )
 
     @property
@@ -287,7 +301,7 @@ class _Keeper:
 
     def join(self, owner: int) -> tuple[dict[str, Any], list[int]]:
         """A new session of the process ``owner``: the answer, and descriptors of its maps."""
-        from pytest_ebpf.engines import _ffi
+        from pytest_ebpf.engines import _ffi, kernel
 
         session = next((each for each in range(SESSIONS) if each not in self._owners), None)
         if session is None:
@@ -313,6 +327,8 @@ class _Keeper:
             "session": session,
             "library": self._started.library,
             "maps": [*shared, "events", "blobs"],
+            "missing": self._started.missing,
+            "numbers": {name: kernel.map_number(fd) for name, fd in shared.items()},
             "probes": [(probe.program, probe.hook) for probe in self._started.probes],
         }
         return answer, [*shared.values(), *rings]
@@ -347,7 +363,11 @@ class _Keeper:
         from pytest_ebpf.engines import _ffi
 
         os.close(self._owners.pop(session))
-        self._engine.release(session)
+        memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
+        for slot, owner in enumerate(bytes(memory.view[SESSION_OFFSET::TASK_BYTES])):
+            if owner == session:
+                memory.view[slot * TASK_BYTES + SESSION_OFFSET] = SESSIONS
+        memory.close()
         for place in range(2):
             _ffi.remove_ring(self._started.maps["rings"], 2 * session + place)
 
@@ -360,6 +380,10 @@ def _engine(name: str) -> Any:
         from pytest_ebpf.engines.libbpf import LibbpfEngine
 
         return LibbpfEngine()
+    if name == "bcc":
+        from pytest_ebpf.engines.bcc import BccEngine
+
+        return BccEngine()
     raise ValueError(name)
 
 

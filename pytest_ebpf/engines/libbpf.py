@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineUnavailable, ProbeError
 from . import _ffi, loader
-from .base import SESSIONS, TASK_BYTES, TASK_SLOTS, Probe, Started
+from .base import Probe, Started
+from .variant import of_kernel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +25,6 @@ BTF: str | Path = "/sys/kernel/btf/vmlinux"
 OBJECT = "recorder.bpf.o"
 ITERATOR = 28
 """BPF_TRACE_ITER."""
-SESSION_OFFSET = 163
-"""Of the session in struct task."""
 
 
 class LibbpfEngine:
@@ -34,13 +33,14 @@ class LibbpfEngine:
     name = "libbpf"
 
     def __init__(self, objects: Path | None = None) -> None:
-        self._path = f"{objects or f'{OBJECTS}/{os.uname().machine}'}/{OBJECT}"
+        self._variant = of_kernel()
+        folder = f"{OBJECTS}/{os.uname().machine}{'/old' if self._variant.old else ''}"
+        self._path = f"{objects or folder}/{OBJECT}"
         self._objects: list[int] = []
         self._fds: list[int] = []
         self._messages: list[str] = []
         self._library: Any = None
         self._iterator = 0
-        self._maps: dict[str, int] = {}
 
     def start(self) -> Started:
         """See base.Engine."""
@@ -98,22 +98,13 @@ class LibbpfEngine:
             if kind == "iter":
                 self._iterator = link
         version = self._library.libbpf_version_string().decode().removeprefix("v")
-        self._maps = maps
-        return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes))
+        return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes), self._variant.missing)
 
     def iterator(self) -> int:
         """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
         fd: int = self._library.bpf_iter_create(self._iterator)
         self._check(fd, "open the iterator over tasks")
         return fd
-
-    def release(self, session: int) -> None:
-        """Follow the tasks of a session no more."""
-        memory = _ffi.SharedMemory(self._maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
-        for slot, owner in enumerate(bytes(memory.view[SESSION_OFFSET::TASK_BYTES])):
-            if owner == session:
-                memory.view[slot * TASK_BYTES + SESSION_OFFSET] = SESSIONS
-        memory.close()
 
     def _load(self) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
         """Descriptors of the maps by name, and of the programs."""
@@ -122,10 +113,7 @@ class LibbpfEngine:
         maps, programs = self._maps_of(opened), self._programs(opened)
         names = [self._library.bpf_map__name(each).decode() for each in maps]
         probes = [
-            Probe(
-                self._library.bpf_program__name(each).decode(),
-                self._library.bpf_program__section_name(each).decode(),
-            )
+            Probe(self._library.bpf_program__name(each).decode(), self._variant.hook(self._section(each)))
             for each in programs
         ]
         fds = loader.load(self._library, opened, len(maps), len(programs))
@@ -134,10 +122,11 @@ class LibbpfEngine:
         else:
             self._messages.clear()
             opened = self._open(content)
+            programs = self._programs(opened)
             self._check(self._library.bpf_object__load(opened), f"load {OBJECT}")
             fds = (
                 [self._library.bpf_map__fd(each) for each in self._maps_of(opened)],
-                [self._library.bpf_program__fd(each) for each in self._programs(opened)],
+                [self._library.bpf_program__fd(each) for each in programs],
             )
         return dict(zip(names, fds[0], strict=True)), list(zip(probes, fds[1], strict=True))
 
@@ -164,7 +153,18 @@ class LibbpfEngine:
         return self._each(self._library.bpf_object__next_map, opened)
 
     def _programs(self, opened: int) -> list[int]:
-        return self._each(self._library.bpf_object__next_program, opened)
+        """Those that this kernel can run; no others will be loaded."""
+        found: list[int] = []
+        for each in self._each(self._library.bpf_object__next_program, opened):
+            if self._section(each) in self._variant.absent:
+                self._library.bpf_program__set_autoload(each, False)
+            else:
+                found.append(each)
+        return found
+
+    def _section(self, program: int) -> str:
+        section: bytes = self._library.bpf_program__section_name(program)
+        return section.decode()
 
     def _each(self, following: Any, opened: int) -> list[int]:
         found: list[int] = []

@@ -112,7 +112,7 @@ def test_trace_of_what_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "pytest-ebpf trace: /none\\33[31m: No such file or directory\n"
 
 
-def test_run_lends_the_engine(pytester: pytest.Pytester) -> None:
+def test_run_lends_the_engine(pytester: pytest.Pytester, engine: str) -> None:
     """Tests without any privilege record by what root loaded; nothing of it is inherited by their children."""
     pytester.makepyfile(
         """
@@ -128,9 +128,9 @@ def test_run_lends_the_engine(pytester: pytest.Pytester) -> None:
         """
     )
     tests = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "pytest", *QUIET]
-    result = pytester.run(*COMMAND, "run", "--", *tests)
+    result = pytester.run(*COMMAND, "run", "--engine", engine, "--", *tests)
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["ebpf: engine libbpf (lent by pytest-ebpf run)*"])
+    result.stdout.fnmatch_lines([f"ebpf: engine {engine} (lent by pytest-ebpf run)*"])
     assert pytester.run(*COMMAND, "run", "--", "/bin/sh", "-c", "exit 7").ret == 7
 
 
@@ -144,15 +144,15 @@ def test_run_as_the_user_who_called_sudo(monkeypatch: pytest.MonkeyPatch, capfd:
     assert capfd.readouterr().out.split() == ["65534", user.pw_name, user.pw_dir]
 
 
-def test_promise_that_is_not_kept(pytester: pytest.Pytester) -> None:
+def test_promise_that_is_not_kept(pytester: pytest.Pytester, engine: str) -> None:
     """One that comes after the end of what was lent is told so."""
     pytester.makepyfile("def test_it(ebpf): pass")
-    os.environ["PYTEST_EBPF_LENT"] = "libbpf:999"
+    os.environ["PYTEST_EBPF_LENT"] = f"{engine}:999"
     try:
         result = pytester.runpytest_subprocess(*QUIET)
     finally:
         del os.environ["PYTEST_EBPF_LENT"]
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*EngineUnavailable: start engine libbpf: what PYTEST_EBPF_LENT promises isn't there*"]
+        [f"*EngineUnavailable: start engine {engine}: what PYTEST_EBPF_LENT promises isn't there*"]
     )

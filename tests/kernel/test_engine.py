@@ -17,9 +17,10 @@ import pytest_ebpf
 from pytest_ebpf import EngineUnavailable, InconclusiveRecording, ProbeError
 from pytest_ebpf.engines import _ffi, libbpf, loader
 from pytest_ebpf.engines.keeper import KeptEngine
+from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.recording import Recording
 
-OBJECTS = Path(pytest_ebpf.__file__).parent / "objects" / platform.machine()
+OBJECTS = Path(pytest_ebpf.__file__).parent / "objects" / platform.machine() / ("old" if of_kernel().old else "")
 
 
 @pytest.fixture

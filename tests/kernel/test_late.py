@@ -137,14 +137,15 @@ def test_c(ebpf):
 
 
 def test_thread(run: Run, pytester: pytest.Pytester) -> None:
-    """A thread that goes on by its own timer."""
+    """A thread that goes on by its own timer, and whose last sleep began and ended in B."""
     pytester.makepyfile(
         test_m=HEAD
         + """
-COUNT, STOP, ON = [0], threading.Event(), []
+BEATS, COUNT, STOP, ON = [0], [0], threading.Event(), []
 
 def tick():
     while not STOP.wait(0.001):
+        BEATS[0] += 1
         if ON:
             with open(FOLDER + "/by-a", "w"):
                 pass
@@ -155,6 +156,9 @@ def test_a():
     threading.Thread(target=tick, daemon=True).start()
 
 def test_b(ebpf):
+    beats = BEATS[0] + 2
+    while BEATS[0] < beats:
+        pass
     ON.append(True)
     until = COUNT[0] + 7
     while COUNT[0] < until:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
+VARIANTS = ("", "old/")
 SNIPPETS = ("recorder.bpf",)
 ARCHES = ("aarch64", "x86_64")
 EM_BPF = 247
@@ -115,7 +116,7 @@ def test_objects_of_each_architecture_are_in_the_wheel(contents: dict[str, bytes
     """One object, and none that was left there."""
     folder = f"pytest_ebpf/objects/{arch}/"
     names = sorted(name.removeprefix(folder) for name in contents if name.startswith(folder))
-    assert names == [f"{snippet}.o" for snippet in SNIPPETS]
+    assert names == sorted(f"{variant}{snippet}.o" for variant in VARIANTS for snippet in SNIPPETS)
 
 
 @pytest.mark.parametrize("arch", ARCHES)
@@ -190,7 +191,9 @@ def test_editable_install_has_objects_and_plugin(interpreter: Path, tmp_path: Pa
     done = run(interpreter, "-m", "pip", "install", "--quiet", "--editable", project, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     objects = {str(o.relative_to(project / "pytest_ebpf/objects")) for o in project.rglob("*.bpf.o")}
-    assert objects == {f"{arch}/{snippet}.o" for arch in ARCHES for snippet in SNIPPETS}
+    assert objects == {
+        f"{arch}/{variant}{snippet}.o" for arch in ARCHES for variant in VARIANTS for snippet in SNIPPETS
+    }
     assert check_installed(interpreter, tmp_path) == project / "pytest_ebpf"
 
 

@@ -35,6 +35,7 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(features, "BTF", btf)
     monkeypatch.setattr(features, "sys", SimpleNamespace(platform="linux"))
     monkeypatch.setattr(features, "_may_load_programs", lambda: True)
+    monkeypatch.setattr(features, "_has_libbpf", lambda: True)
     pretend(monkeypatch)
 
 

@@ -28,10 +28,10 @@ def test_header_names_the_flag_that_chose_the_engine(run: Run) -> None:
 
 def test_header_says_why_there_is_no_engine(run: Run, pretend: Callable[..., None]) -> None:
     """Also a run whose tests ask for nothing says what would happen if they did."""
-    pretend(release="5.10.0-9-amd64")
+    pretend(release="5.9.0-5-amd64")
     result = run()
     result.stdout.fnmatch_lines(
-        ["ebpf: no engine on Linux 5.10.0-9-amd64 x86_64: the kernel is 5.10.0-9-amd64 (needs Linux 5.17 or newer)"]
+        ["ebpf: no engine on Linux 5.9.0-5-amd64 x86_64: the kernel is 5.9.0-5-amd64 (needs Linux 5.10 or newer)"]
     )
 
 
@@ -119,13 +119,15 @@ def unavailable(
         monkeypatch.setattr(features, "BTF", missing)
         return f"the kernel has no BTF ({missing} is missing)", "use a kernel built with CONFIG_DEBUG_INFO_BTF", []
     if kind == "old kernel":
-        pretend(release="5.16.9")
-        return "the kernel is 5.16.9", "needs Linux 5.17 or newer", []
+        pretend(release="5.9.16")
+        return "the kernel is 5.9.16", "needs Linux 5.10 or newer", []
     if kind == "other machine":
         pretend(machine="riscv64")
         return "there are no programs for riscv64", "supported: x86_64, aarch64", []
     if kind == "bcc":
-        return "this version has no bcc engine", "use --ebpf-engine=libbpf", ["--ebpf-engine=bcc"]
+        monkeypatch.setattr(features, "bcc_package", lambda: None)
+        cause = "the Python package of BCC is not in any of the distribution's folders"
+        return cause, "on Debian and Ubuntu: apt-get install python3-bpfcc", ["--ebpf-engine=bcc"]
     cause, hint = "libbpf.so.1 can't be loaded: no such file", "install libbpf 1.0 or newer"
     fake.problem = EngineUnavailable("start engine libbpf", cause, hint)
     return cause, hint, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,9 @@ class Host:
         self._btf = tmp_path / "vmlinux"
         self._btf.touch()
         monkeypatch.setattr(features, "BTF", self._btf)
+        self._system = tmp_path / "usr"
+        monkeypatch.setattr(features, "SYSTEM", self._system)
+        self.install("lib/x86_64-linux-gnu/libbpf.so.1")
         monkeypatch.setattr(features, "sys", SimpleNamespace(platform="linux"))
         monkeypatch.setattr(features, "os", SimpleNamespace(geteuid=lambda: 1000))
         monkeypatch.setattr(features, "Path", lambda name: self._status)
@@ -38,6 +42,16 @@ class Host:
         names = {"release": release, "machine": machine, "system": system}
         functions = {name: (lambda value=value: value) for name, value in names.items()}
         self._monkeypatch.setattr(features, "platform", SimpleNamespace(**functions))
+
+    def install(self, name: str) -> None:
+        """A file below /usr."""
+        file = self._system / name
+        file.parent.mkdir(parents=True)
+        file.touch()
+
+    def without_libraries(self) -> None:
+        """Nothing is installed."""
+        shutil.rmtree(self._system)
 
     def root(self) -> None:
         """The user is root."""
@@ -82,20 +96,41 @@ def test_named_engine_never_falls_back(host: Host) -> None:
     """An engine that isn't there is a problem, though another one would do."""
     choice = features.choose("bcc")
     assert choice.engine == "bcc"
-    assert problem("bcc") == "start engine bcc: this version has no bcc engine (use --ebpf-engine=libbpf)"
+    cause = "the Python package of BCC is not in any of the distribution's folders"
+    assert problem("bcc").startswith(f"start engine bcc: {cause} (on Debian and Ubuntu: apt-get install python3-bpfcc")
+
+
+@pytest.mark.parametrize("place", ["lib/python3/dist-packages", "lib/python3.12/site-packages"])
+def test_bcc(host: Host, place: str) -> None:
+    """Wherever the distribution has it; it is taken when it is named, and when it alone is there."""
+    host.install(f"{place}/bcc/libbcc.py")
+    assert features.choose("auto").engine == "libbpf"
+    assert str(features.choose("bcc")) == "engine bcc (as asked: --ebpf-engine=bcc), Linux 6.18.3 x86_64"
+    host.without_libraries()
+    assert features.choose("auto").engine == "libbpf"
+    host.install(f"{place}/bcc/libbcc.py")
+    assert str(features.choose("auto")) == (
+        "engine bcc (auto: there is BCC here, and no libbpf.so.1), Linux 6.18.3 x86_64"
+    )
+
+
+def test_pip_has_another_bcc(host: Host) -> None:
+    """Its package of that name is not the one."""
+    host.install("lib/python3/dist-packages/bcc/__init__.py")
+    assert features.bcc_package() is None
 
 
 @pytest.mark.parametrize(
     "release, old",
     [
-        ("5.17", False),
-        ("5.17.0-rc1", False),
+        ("5.10", False),
+        ("5.10.0-32-amd64", False),
         ("5.18.19-generic", False),
         ("6.1.0-9-amd64", False),
         ("6.12-arch1", False),
         ("7.0", False),
         ("10.2.1", False),
-        ("5.16.20", True),
+        ("5.9.16", True),
         ("5.9", True),
         ("5.4.0-150-generic", True),
         ("4.18.0-513.el8.x86_64", True),
@@ -105,7 +140,7 @@ def test_named_engine_never_falls_back(host: Host) -> None:
 def test_kernel_release(host: Host, release: str, old: bool) -> None:
     """Compared by its numbers, not as text."""
     host.kernel(release)
-    expected = f"start engine libbpf: the kernel is {release} (needs Linux 5.17 or newer)" if old else ""
+    expected = f"start engine libbpf: the kernel is {release} (needs Linux 5.10 or newer)" if old else ""
     assert problem() == expected
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import pytest_ebpf
 from pytest_ebpf import decode, files, scope, session
-from pytest_ebpf.engines import base, libbpf
+from pytest_ebpf.engines import base, libbpf, variant
 from pytest_ebpf.syscalls import RING
 
 PACKAGE = Path(pytest_ebpf.__file__).parent
@@ -169,7 +169,7 @@ def test_task() -> None:
     assert offsets["own_tag"] == session.OWN_TAG_OFFSET
     assert offsets["event.since"] == session.TASK_SINCE_OFFSET
     assert offsets["certain"] == session.CERTAIN_OFFSET
-    assert offsets["session"] == libbpf.SESSION_OFFSET
+    assert offsets["session"] == base.SESSION_OFFSET
     assert offsets["event"] == 0, "a call in flight is the first bytes of its task"
     assert offsets["event.call"] == session.CALL_OFFSET
     assert offsets["ns_tid"] == session.IDS_OFFSET
@@ -177,7 +177,12 @@ def test_task() -> None:
     assert session.IDS_OFFSET % 8 == 0
     assert offsets["state"] == session.STATE_OFFSET
     assert offsets["muted"] == session.MUTED_OFFSET
-    assert enumerators("mute") == {"NOTHING": 0, "QUIET": session.QUIETLY_MUTED, "ALL": session.ENTIRELY_MUTED}
+    assert enumerators("mute") == {
+        "NOTHING": 0,
+        "QUIET": session.QUIETLY_MUTED,
+        "ALL": session.ENTIRELY_MUTED,
+        "CHILDREN": session.CHILDREN_MUTED,
+    }
     assert enumerators("task_state")["RECORDED"] == session.RECORDED
 
 
@@ -295,3 +300,4 @@ def test_every_snippet_is_loaded() -> None:
     recorder = SNIPPETS / libbpf.OBJECT.replace(".o", ".c")
     others = {path.name for path in SNIPPETS.glob("*.bpf.c")} - {recorder.name}
     assert set(re.findall(r'^#include "(.*\.bpf\.c)"$', recorder.read_text(), re.MULTILINE)) == others
+    assert {name.removesuffix(".bpf.c") for name in others} == set(variant.SNIPPETS)

@@ -1,0 +1,229 @@
+"""Engine "bcc": the same snippets, compiled on this machine by the distribution's BCC.
+
+BCC is the compiler and no more. The programs are put together by linker.py and loaded by kernel.py, so that nothing
+else of BCC is between the snippets and the kernel, and the process that holds them stays small. What was compiled
+is kept in the user's cache folder; a start from there is as quick as the other engine's.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..errors import EngineUnavailable, ProbeError
+from ..features import BCC_HINT, bcc_package
+from . import compiler, kernel, linker
+from .base import Probe, Started
+from .btf import Layout, Types
+from .source import Source, kernel_structs, read, translate
+from .variant import of_kernel
+
+__all__ = ["BccEngine"]
+
+BTF = Path("/sys/kernel/btf/vmlinux")
+ITERATOR = "iter/"
+RAW_TRACEPOINT = "raw_tp/"
+LOG_LINES = 20
+LRU_HASH = 9
+
+
+class BccEngine:
+    """Compiles, loads and attaches the snippets in this process."""
+
+    name = "bcc"
+
+    def __init__(self, snippets: Path | None = None, cache: Path | None = None) -> None:
+        self._snippets = snippets or _snippets()
+        self._cache = cache or _cache()
+        self._variant = of_kernel()
+        self._fds: list[int] = []
+        self._iterator = 0
+
+    def start(self) -> Started:
+        """See base.Engine."""
+        package = bcc_package()
+        if package is None:
+            raise EngineUnavailable(
+                "start engine bcc", "the Python package of BCC is not in any of the distribution's folders", BCC_HINT
+            )
+        try:
+            return self._start(package)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """See base.Engine."""
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+
+    def iterator(self) -> int:
+        """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
+        try:
+            return kernel.open_iterator(self._iterator)
+        except kernel.Refused as error:
+            _refuse("open the iterator over tasks", error)
+
+    def _start(self, package: Path) -> Started:
+        kernel.lift_memory_limit()
+        # Only the privileged may have such a map: they hear it from here, and not from the compiler.
+        self._hold("create a map", kernel.create_map, "privilege", LRU_HASH, 4, 4, 1, 0)
+        types = _types()
+        source = self._source(types)
+        codes = self._compiled(package, source)
+        sizes = {name: linker.stores(codes[f"size_{name}"])[0] for name in source.structs}
+        btf, ids = linker.describe(source.functions, sizes)
+        maps: dict[str, int] = {}
+        for name in source.maps:
+            maps[name] = self._hold(f"create map {name}", kernel.create_map, name, *_words(codes[f"map_{name}"]))
+        described = self._hold("load the description of the programs", kernel.load_btf, btf)
+        probes: list[Probe] = []
+        for function in source.functions:
+            if not function.hook:
+                continue
+            program = linker.link(function.name, codes, source.functions, ids)
+            code = linker.with_maps(program.code, list(maps.values()))
+            name, hook = function.name, self._variant.hook(function.hook)
+            if hook.startswith(ITERATOR):
+                target = types.function(f"bpf_iter_{hook.removeprefix(ITERATOR)}")
+                if target is None:
+                    raise ProbeError(f"attach {name} to {hook}", "this kernel has no such iterator")
+                loaded = self._load(name, code, described, program.places, target)
+                self._iterator = self._hold(f"attach {name} to {hook}", kernel.attach_iterator, loaded)
+            else:
+                loaded = self._load(name, code, described, program.places, 0)
+                tracepoint = hook.removeprefix(RAW_TRACEPOINT)
+                self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, tracepoint, loaded)
+            probes.append(Probe(name, hook))
+        version = f"BCC {compiler.version(package)}"
+        return Started(self.name, version, maps, 0, tuple(probes), self._variant.missing)
+
+    def _source(self, types: Types) -> Source:
+        text = read(self._snippets, self._variant.snippets, platform.machine())
+        wanted = kernel_structs(text)
+        found = types.layouts(wanted)
+        layouts = {name: _choose(name, fields, found[name]) for name, fields in wanted.items()}
+        return translate(text, layouts, old=self._variant.old)
+
+    def _compiled(self, package: Path, source: Source) -> dict[str, bytes]:
+        names = [function.name for function in source.functions]
+        names += [f"map_{name}" for name in source.maps] + [f"size_{name}" for name in source.structs]
+        defines = ("BCC", "OLD_KERNEL") if self._variant.old else ("BCC",)
+        key = json.dumps([source.text, names, defines, compiler.version(package)])
+        kept = self._cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+        codes = _kept_codes(kept, names)
+        if codes is None:
+            try:
+                codes = compiler.compile_functions(package, source.text, names, defines)
+            except compiler.NoCompiler as error:
+                raise EngineUnavailable("start engine bcc", f"{package} can't be loaded: {error}", BCC_HINT) from error
+            except compiler.CompilerFailed as error:
+                log = "\n".join(str(error).splitlines()[:LOG_LINES])
+                hint = "report it, with the version of BCC: use --ebpf-engine=libbpf meanwhile"
+                raise ProbeError("compile the snippets with BCC", "the compiler refused them", hint, log) from error
+            _keep_codes(kept, codes)
+        return codes
+
+    def _load(self, name: str, code: bytes, btf: int, places: Sequence[tuple[int, int]], iterator: int) -> int:
+        fd: int = self._hold(f"load {name}", kernel.load_program, name, code, btf, places, iterator_type=iterator)
+        return fd
+
+    def _hold(self, operation: str, command: Any, *values: Any, **options: Any) -> int:
+        try:
+            fd: int = command(*values, **options)
+        except kernel.Refused as error:
+            _refuse(operation, error)
+        self._fds.append(fd)
+        return fd
+
+
+def _words(code: bytes) -> tuple[int, int, int, int, int]:
+    """Kind, size of key and value, entries and flags of a map."""
+    found = linker.stores(code)
+    return found[0], found[8], found[16], found[24], found[32]
+
+
+def _refuse(operation: str, error: kernel.Refused) -> NoReturn:
+    lines = [line for line in error.log.splitlines() if line.strip()]
+    if error.errno in (errno.EPERM, errno.EACCES) and not lines:
+        raise EngineUnavailable(
+            "start engine bcc",
+            f"{operation}: {error.strerror}",
+            "loading eBPF programs needs root, or CAP_BPF and CAP_PERFMON",
+        ) from None
+    hint = ""
+    if lines:
+        hint = f"the verifier of kernel {platform.release()} refused it: its last lines follow"
+    elif error.errno == errno.ENOMEM:
+        hint = "free some memory: the recorder needs about 120 MiB of kernel memory"
+    raise ProbeError(operation, error.strerror or "", hint, "\n".join(lines[-LOG_LINES:])) from None
+
+
+def _types() -> Types:
+    try:
+        return Types(BTF.read_bytes())
+    except FileNotFoundError as error:
+        raise EngineUnavailable(
+            "start engine bcc",
+            f"the kernel has no BTF ({BTF} is missing)",
+            "use a kernel built with CONFIG_DEBUG_INFO_BTF, as those of Debian and Ubuntu are",
+        ) from error
+    except ValueError as error:
+        raise EngineUnavailable("start engine bcc", f"{BTF} can't be read: {error}") from error
+
+
+def _choose(name: str, fields: Sequence[str], layouts: Sequence[Layout]) -> Layout:
+    """The struct of this name that has the fields."""
+    for layout in layouts:
+        if all(field in layout.offsets for field in fields):
+            return layout
+    missing = sorted(field for field in fields if not any(field in layout.offsets for layout in layouts))
+    raise ProbeError(
+        f"find struct {name} in the kernel's BTF",
+        f"kernel {platform.release()} has no field {', '.join(missing)} in it" if layouts else "there is none",
+    )
+
+
+def _snippets() -> Path:
+    """In the package; in an editable install beside it."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "bpf_snippets"
+    return inside if inside.exists() else package.parent / "bpf_snippets"
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(home, "pytest-ebpf", "bcc")
+
+
+def _kept_codes(path: Path, names: Sequence[str]) -> dict[str, bytes] | None:
+    """What was compiled before; None if it isn't there, or if somebody else could have written it."""
+    try:
+        for place in (path, path.parent):
+            status = place.stat()
+            if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
+                return None
+        codes = {name: bytes.fromhex(code) for name, code in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError):
+        return None
+    return codes if set(codes) == set(names) else None
+
+
+def _keep_codes(path: Path, codes: Mapping[str, bytes]) -> None:
+    """Keep what was compiled, if there is a place for it: without, the next start takes longer and that is all."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            json.dump({name: code.hex() for name, code in codes.items()}, file)
+        Path(file.name).replace(path)
+    except OSError:
+        return

@@ -1,0 +1,125 @@
+"""Kernel headers for users' programs where none are installed: made of the running kernel's BTF."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from . import _ffi
+
+__all__ = ["installed_tree", "make_tree"]
+
+STATIC = Path(__file__).parent / "bcc_headers"
+MODULES = Path("/lib/modules")
+KHEADERS = Path("/sys/kernel/kheaders.tar.xz")
+PIECE_BYTES = 1 << 12
+TYPES = "pytest_ebpf_types.h"
+STRUCT, UNION, ENUM, FWD, TYPEDEF, ENUM64 = 4, 5, 6, 7, 8, 19
+PRINTER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+_INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([\w./-]+)[>"]', re.MULTILINE)
+_TRACEPOINT = re.compile(r"\bTRACEPOINT_PROBE\(\s*(\w+)\s*,\s*(\w+)\s*\)|\btracepoint__(\w+?)__(\w+)")
+TRACING = Path("/sys/kernel/tracing/events")
+_WORD = re.compile(r"\b[A-Za-z_]\w*\b")
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "btf__load_vmlinux_btf": (ctypes.c_void_p, []),
+    "btf__free": (None, [ctypes.c_void_p]),
+    "btf__type_cnt": (ctypes.c_uint32, [ctypes.c_void_p]),
+    "btf__type_by_id": (ctypes.POINTER(ctypes.c_uint32), [ctypes.c_void_p, ctypes.c_uint32]),
+    "btf__name_by_offset": (ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_uint32]),
+    "btf_dump__new": (ctypes.c_void_p, [ctypes.c_void_p, PRINTER, ctypes.c_void_p, ctypes.c_void_p]),
+    "btf_dump__dump_type": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_uint32]),
+    "btf_dump__free": (None, [ctypes.c_void_p]),
+}
+
+
+def installed_tree() -> Path | None:
+    """The kernel's own headers, if they are here and are those of the running kernel."""
+    build = MODULES / platform.release() / "build"
+    if not (build / "include" / "linux" / "kconfig.h").exists() and not (build / "Makefile").exists():
+        return None
+    release = build / "include" / "config" / "kernel.release"
+    if release.exists() and release.read_text(encoding="utf-8").strip() != platform.release():
+        return None
+    return build
+
+
+def make_tree(folder: Path, text: str) -> Path:
+    """Fill a folder with all the headers that BCC and this program include. Raises OSError if the kernel has no BTF."""
+    shutil.copytree(STATIC, folder, dirs_exist_ok=True)
+    include = folder / "include"
+    numbers = [int(number) for number in re.findall(r"\d+", platform.release())[:3]] + [0, 0]
+    (include / "linux" / "version.h").write_text(
+        "#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))\n"
+        f"#define LINUX_VERSION_CODE KERNEL_VERSION({numbers[0]}, {numbers[1]}, {numbers[2]})\n",
+        encoding="utf-8",
+    )
+    # BCC's own header includes this one: so every program has struct pt_regs.
+    page = f"#define PAGE_SIZE {os.sysconf('SC_PAGESIZE')}\n#include <{TYPES}>\n"
+    (include / "asm" / "page.h").write_text(page, encoding="utf-8")
+    for name in {*_INCLUDE.findall(text), "uapi/linux/ptrace.h", "linux/ptrace.h"}:
+        header = include / name
+        if not name.startswith("bcc/") and not header.exists() and header.resolve().is_relative_to(include.resolve()):
+            header.parent.mkdir(parents=True, exist_ok=True)
+            header.write_text(f"#include <{TYPES}>\n", encoding="utf-8")
+    words = {"pt_regs", *_WORD.findall(re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL))}
+    for groups in _TRACEPOINT.findall(text):
+        category, event = [group for group in groups if group]
+        words.update(_WORD.findall(_format(category, event)))
+    own = set(re.findall(r"\b(?:struct|union|enum)\s+(\w+)\s*\{", text))
+    types = _declarations(words - own - _declared())
+    (include / TYPES).write_text(f"#pragma once\n#include <linux/types.h>\n{types}", encoding="utf-8")
+    return folder
+
+
+def _format(category: str, event: str) -> str:
+    """The fields of a tracepoint, from which BCC makes a struct; empty if there is no such tracepoint."""
+    try:
+        return (TRACING / category / event / "format").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _declared() -> set[str]:
+    """The type names of our own header."""
+    text = (STATIC / "include" / "linux" / "types.h").read_text(encoding="utf-8")
+    return {name for line in re.findall(r"^typedef (.*);", text, re.MULTILINE) for name in _WORD.findall(line)}
+
+
+def _declarations(names: Iterable[str]) -> str:
+    """C declarations of the kernel's types of these names, and of all that they are made of."""
+    library = _ffi.libbpf()
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    btf = library.btf__load_vmlinux_btf()
+    if not btf:
+        raise OSError(ctypes.get_errno(), "the kernel's BTF can't be read")
+    pieces: list[str] = []
+    printer = PRINTER(
+        lambda _, template, arguments: pieces.append(_ffi.format_message(template, arguments, PIECE_BYTES))
+    )
+    dump = library.btf_dump__new(btf, printer, None, None)
+    wanted = {name.encode() for name in names}
+    seen: set[tuple[int, bytes]] = set()
+    for index in range(1, library.btf__type_cnt(btf)):
+        record = library.btf__type_by_id(btf, index)
+        kind, count = record[1] >> 24 & 0x1F, record[1] & 0xFFFF
+        if kind not in (STRUCT, UNION, ENUM, TYPEDEF, ENUM64):
+            continue
+        name = library.btf__name_by_offset(btf, record[0])
+        is_wanted = name in wanted
+        if kind in (ENUM, ENUM64) and not is_wanted:
+            words = 2 if kind == ENUM else 3
+            is_wanted = any(library.btf__name_by_offset(btf, record[3 + words * n]) in wanted for n in range(count))
+        if is_wanted and (not name or (kind, name) not in seen):
+            seen.add((kind, name))
+            library.btf_dump__dump_type(dump, index)
+    library.btf_dump__free(dump)
+    library.btf__free(btf)
+    return "".join(pieces)

@@ -1,0 +1,60 @@
+"""What of the snippets a kernel can run: an older one has fewer helpers and other tracepoints.
+
+The keeper process imports this while the session waits: see base.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+__all__ = ["SNIPPETS", "Variant", "of_kernel"]
+
+SNIPPETS = ("syscalls", "process", "io_uring")
+RING_SUBMIT = "raw_tp/io_uring_submit_req"
+SECTIONS = {"io_uring": (RING_SUBMIT,)}
+"""Where the programs of a snippet sit that not every kernel can run."""
+
+
+class Variant(NamedTuple):
+    """Which snippets to load, how they were compiled, and where their programs go."""
+
+    snippets: tuple[str, ...] = SNIPPETS
+    old: bool = False
+    """Compiled with OLD_KERNEL: bounded loops in the place of bpf_loop."""
+    hooks: Mapping[str, str] = MappingProxyType({})
+    """Other names that a hook has on this kernel."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The snippets that are left out."""
+        return tuple(name for name in SNIPPETS if name not in self.snippets)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The sections of their programs."""
+        return tuple(section for name in self.missing for section in SECTIONS[name])
+
+    def hook(self, section: str) -> str:
+        """Where the program of this section is attached."""
+        return self.hooks.get(section, section)
+
+
+def of_kernel(release: str | None = None) -> Variant:
+    """For the running kernel, or one of this release.
+
+    >>> of_kernel("5.10.0-32-amd64").old
+    True
+    """
+    numbers = _numbers(release or os.uname().release)
+    # io_uring's operations are read from struct io_kiocb, which has them since Linux 6.0.
+    snippets = SNIPPETS if numbers >= (6, 0) else tuple(name for name in SNIPPETS if name != "io_uring")
+    hooks = {} if numbers >= (6, 4) else {RING_SUBMIT: "raw_tp/io_uring_submit_sqe"}
+    return Variant(snippets, numbers < (5, 17), hooks)
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    words = "".join(each if each.isdigit() else " " for each in release).split()
+    return tuple(int(word) for word in words[:2])

@@ -1,0 +1,502 @@
+"""Users' own BCC programs around a test."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_ebpf import EbpfError, EngineUnavailable, InconclusiveRecording, ProbeError, features, probes
+from pytest_ebpf.engines import headers
+from pytest_ebpf.recording import Recording
+
+COUNT_CALLS = """
+BPF_HASH(calls, u32, u64);
+RAW_TRACEPOINT_PROBE(sys_enter)
+{
+    u32 number = ctx->args[1];
+    if (EBPF_IN_SCOPE())
+        calls.increment(number);
+    return 0;
+}
+"""
+GETPPID = {"x86_64": 110, "aarch64": 173}[os.uname().machine]
+HAS_KPROBES = probes.KPROBES.exists()
+
+
+def _attachers() -> set[int]:
+    """Processes that run a user's program."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"attacher.py" in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_scope(ebpf: Recording) -> None:
+    """What the test's own tasks do is counted, threads and processes too, and what others do is not."""
+    probe = ebpf.attach(COUNT_CALLS)
+    other = subprocess.Popen([sys.executable, "-c", "import os; [os.getppid() for _ in range(5)]; input()"])
+    for _ in range(23):
+        os.getppid()
+    thread = threading.Thread(target=lambda: [os.getppid() for _ in range(7)])
+    thread.start()
+    thread.join()
+    other.terminate()
+    other.wait()
+    recorded = len(ebpf.events)
+    calls = dict(probe["calls"])
+    assert calls[GETPPID] == len(ebpf.syscalls("getppid"))
+    assert calls[GETPPID] >= 30
+    assert sum(calls.values()) >= recorded
+
+
+def test_scope_is_the_recorders(pytester: pytest.Pytester) -> None:
+    """A process of an earlier test is not this test's, unless this one gave it the work; one of a shared fixture is."""
+    pytester.makepyfile(
+        f"""
+        import os, socket, subprocess, sys
+        import pytest
+        CODE = "import os; os.read(0, 1); [os.getppid() for _ in range(NUMBER)]; os.write(1, b'.'); os.read(0, 1)"
+        COUNT_CALLS = {COUNT_CALLS!r}
+
+        class Started:
+            def __init__(self, number, ours, theirs):
+                self.ours, theirs = ours, theirs
+                code = CODE.replace("NUMBER", str(number))
+                self.process = subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=-1)
+                os.close(theirs)
+
+            def run(self):
+                os.write(self.ours, b".")
+                assert self.process.stdout.read(1) == b"."
+
+            def end(self):
+                os.close(self.ours)
+                self.process.communicate()
+
+        def by_socket(number):
+            return Started(number, *(each.detach() for each in socket.socketpair()))
+
+        def by_pipe(number):
+            theirs, ours = os.pipe()
+            return Started(number, ours, theirs)
+
+        keep = []
+
+        @pytest.fixture(scope="module")
+        def server():
+            started = by_socket(7)
+            yield started
+            started.end()
+
+        def test_first(ebpf, server):
+            keep.extend([by_socket(31), by_pipe(13)])
+
+        @pytest.mark.parametrize("number, count", [(0, 1), (1, 14)])
+        def test_later(ebpf, number, count):
+            probe = ebpf.attach(COUNT_CALLS)
+            keep[number].run()
+            os.getppid()
+            assert probe["calls"][{GETPPID}] == count == len(ebpf.syscalls("getppid"))
+            probe.detach()
+            keep[number].end()
+
+        def test_shared(ebpf, server):
+            probe = ebpf.attach(COUNT_CALLS)
+            server.run()
+            assert probe["calls"][{GETPPID}] == 7 == len(ebpf.syscalls("getppid"))
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)
+
+
+def test_scope_leaves_out_other_workers(pytester: pytest.Pytester) -> None:
+    """Workers share the recorder, and what the one does is not in the scope of the other's program."""
+    for name in ("there", "back"):
+        os.mkfifo(pytester.path / name)
+    pytester.makepyfile(
+        test_asks=f"""
+        import os
+        from pathlib import Path
+        COUNT_CALLS = {COUNT_CALLS!r}
+
+        def test_asks(ebpf):
+            probe = ebpf.attach(COUNT_CALLS)
+            Path("there").write_text("go")
+            assert Path("back").read_text() == "done"
+            os.getppid()
+            assert probe["calls"][{GETPPID}] == 1
+        """,
+        test_works="""
+        import os
+        from pathlib import Path
+
+        def test_works(ebpf):
+            assert Path("there").read_text() == "go"
+            for _ in range(11):
+                os.getppid()
+            Path("back").write_text("done")
+            ebpf.assert_syscall("getppid", count=11)
+        """,
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n2", "--dist=loadfile", timeout=60)
+    result.assert_outcomes(passed=2)
+
+
+def test_window(ebpf: Recording) -> None:
+    """The number of the segment changes with each window, and is 0 where nothing is recorded."""
+    probe = ebpf.attach(
+        f"""
+        BPF_HASH(calls, u32, u64);
+        RAW_TRACEPOINT_PROBE(sys_enter)
+        {{
+            u32 window = EBPF_WINDOW();
+            if (ctx->args[1] == {GETPPID} && bpf_get_current_pid_tgid() >> 32 == {os.getpid()})
+                calls.increment(window);
+            return 0;
+        }}
+        """
+    )
+    os.getppid()
+    with ebpf.window():
+        for _ in range(3):
+            os.getppid()
+    with ebpf.paused():
+        for _ in range(5):
+            os.getppid()
+    counts = dict(probe["calls"])
+    assert counts.pop(0) == 5
+    assert [counts[number] for number in sorted(counts)] == [1, 3]
+
+
+def test_nothing_of_it_is_recorded(ebpf: Recording) -> None:
+    """Neither the compiler, nor the reading, nor the detaching; and no child is left to wait for."""
+    os.getppid()
+    probe = ebpf.attach(COUNT_CALLS)
+    assert probe["calls"].get(GETPPID) is None
+    with pytest.raises(ProbeError):
+        ebpf.attach("nonsense")
+    probe.detach()
+    os.getuid()
+    assert [event.name for event in ebpf.events] == ["getppid", "getuid"]
+    assert ebpf.complete
+    with pytest.raises(ChildProcessError):
+        os.wait()
+
+
+def test_tables_and_streams(ebpf: Recording) -> None:
+    """Structs, arrays, tables by processor, a perf buffer and a ring buffer; with a uprobe to fill them."""
+    probe = ebpf.attach(
+        """
+        struct key { u32 number; char comm[16]; };
+        struct event { u64 when; u32 pid; char comm[16]; u16 each[3]; };
+        BPF_HASH(by_key, struct key, struct event);
+        BPF_PERCPU_ARRAY(each, u64, 2);
+        BPF_HISTOGRAM(sizes);
+        BPF_PERF_OUTPUT(perf);
+        BPF_RINGBUF_OUTPUT(ring, 8);
+        int on_call(struct pt_regs *ctx)
+        {
+            if (!EBPF_IN_SCOPE())
+                return 0;
+            struct key key = {.number = NUMBER};
+            struct event event = {.pid = bpf_get_current_pid_tgid() >> 32, .each = {2, 3, 5}};
+            bpf_get_current_comm(key.comm, 16);
+            bpf_get_current_comm(event.comm, 16);
+            by_key.update(&key, &event);
+            each.increment(1);
+            sizes.increment(bpf_log2l(1000));
+            perf.perf_submit(ctx, &event, sizeof(event));
+            ring.ringbuf_output(&event, sizeof(event), 0);
+            return 0;
+        }
+        """,
+        cflags=["-DNUMBER=7"],
+    )
+    probe.attach_uprobe(name="c", sym="getppid", fn_name="on_call")
+    for _ in range(23):
+        os.getppid()
+    comm = Path("/proc/self/comm").read_bytes().strip()
+    event = {"when": 0, "pid": os.getpid(), "comm": comm, "each": [2, 3, 5]}
+    assert probe.streams == ("perf", "ring")
+    assert probe.events("perf") == [event] * 23
+    assert probe.events("ring") == [event] * 23
+    assert dict(probe["by_key"]) == {(7, comm): event}
+    assert sum(probe["each"][1]) == 23
+    assert "      512 - 1023               23 |****" in probe["sizes"].histogram()
+    with pytest.raises(KeyError, match=r"colour: the program has no such table \(tables: by_key, each, sizes\)"):
+        probe["colour"]
+    with pytest.raises(KeyError, match=r"each: the program has no such perf or ring buffer \(there are: perf, ring\)"):
+        probe.events("each")
+
+
+def test_lost_events_are_no_stream(ebpf: Recording) -> None:
+    """A perf buffer that overflowed gives no list that looks whole."""
+    probe = ebpf.attach(
+        f"""
+        struct event {{ char fill[400]; }};
+        BPF_PERF_OUTPUT(perf);
+        RAW_TRACEPOINT_PROBE(sys_enter)
+        {{
+            struct event event = {{}};
+            if (ctx->args[1] == {GETPPID} && EBPF_IN_SCOPE())
+                perf.perf_submit(ctx, &event, sizeof(event));
+            return 0;
+        }}
+        """
+    )
+    for _ in range(9973):
+        os.getppid()
+    with pytest.raises(InconclusiveRecording, match=r"read perf of the program: events may be lost"):
+        probe.events("perf")
+    with pytest.raises(InconclusiveRecording):
+        probe.events("perf")
+
+
+def test_classic_tracepoint(ebpf: Recording) -> None:
+    """With its arguments by name."""
+    probe = ebpf.attach(
+        """
+        BPF_HASH(children, u32, u32);
+        TRACEPOINT_PROBE(sched, sched_process_fork)
+        {
+            u32 child = args->child_pid, parent = args->parent_pid;
+            if (EBPF_IN_SCOPE())
+                children.update(&child, &parent);
+            return 0;
+        }
+        """
+    )
+    pids = []
+    for _ in range(7):
+        pids.append(os.fork())
+        if not pids[-1]:
+            os._exit(0)
+        os.waitpid(pids[-1], 0)
+    assert dict(probe["children"]) == dict.fromkeys(pids, threading.get_native_id())
+
+
+def test_kernel_struct_without_headers(ebpf: Recording) -> None:
+    """The layout is the running kernel's, whether headers are installed or not."""
+    probe = ebpf.attach(
+        f"""
+        #include <linux/sched.h>
+        #include <linux/nsproxy.h>
+        BPF_HASH(parents, u32, u32);
+        RAW_TRACEPOINT_PROBE(sys_enter)
+        {{
+            struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+            u32 pid = task->tgid, parent = task->real_parent->tgid;
+            if (ctx->args[1] == {GETPPID} && EBPF_IN_SCOPE())
+                parents.update(&pid, &parent);
+            return 0;
+        }}
+        """
+    )
+    os.getppid()
+    assert dict(probe["parents"]) == {os.getpid(): os.getppid()}
+
+
+def test_perf_event(ebpf: Recording) -> None:
+    """Page faults, which the kernel counts in software."""
+    probe = ebpf.attach(
+        "BPF_HASH(faults); int on_fault(void *ctx) { if (EBPF_IN_SCOPE()) faults.increment(0); return 0; }"
+    )
+    probe.attach_perf_event(ev_type=1, ev_config=2, fn_name="on_fault", sample_period=1)
+    memory = bytearray(97 * 4096 * 4)
+    assert probe["faults"][0] >= 97
+    del memory
+
+
+def test_uretprobe(ebpf: Recording) -> None:
+    """With the result."""
+    probe = ebpf.attach(
+        """
+        BPF_HASH(results, u64);
+        int on_return(struct pt_regs *ctx)
+        {
+            if (EBPF_IN_SCOPE())
+                results.increment(PT_REGS_RC(ctx));
+            return 0;
+        }
+        """
+    )
+    probe.attach_uretprobe(name="c", sym="getppid", fn_name="on_return")
+    for _ in range(7):
+        os.getppid()
+    assert dict(probe["results"]) == {os.getppid(): 7}
+
+
+def test_goes_with_the_window(ebpf: Recording) -> None:
+    """A window's program is detached at its end, and says so."""
+    before = _attachers()
+    with ebpf.window() as window:
+        probe = window.attach(COUNT_CALLS)
+        os.getppid()
+        assert probe["calls"][GETPPID] == 1
+        assert len(_attachers() - before) == 1
+    assert _attachers() == before
+    assert repr(probe) == "<probe the program: detached>"
+    with pytest.raises(EbpfError, match=r"it is detached, with its tables \(ask in the test"):
+        len(probe["calls"])
+    probe.detach()
+
+
+def test_goes_with_a_test_that_fails(pytester: pytest.Pytester) -> None:
+    """Also with one that ends by an exception."""
+    before = _attachers()
+    pytester.makepyfile(
+        f"""
+        probes = []
+
+        def test_it(ebpf):
+            probes.append(ebpf.attach({COUNT_CALLS!r}))
+            assert "attached" in repr(probes[0])
+            raise SystemError
+
+        def test_next():
+            assert "detached" in repr(probes[0])
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(failed=1, passed=1)
+    assert _attachers() == before
+
+
+def test_goes_with_a_killed_session(pytester: pytest.Pytester, until: Callable[[Callable[[], bool]], None]) -> None:
+    """Though a forked child of the test lives on, which inherited what pytest had open."""
+    before = _attachers()
+    pytester.makepyfile(
+        f"""
+        import os, signal
+
+        def test_it(ebpf):
+            ebpf.attach({COUNT_CALLS!r})
+            if os.fork() == 0:
+                signal.pause()
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert result.ret == -9
+    until(lambda: _attachers() == before)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            "int x;\nint raw_tracepoint__sys_enter(void *ctx) { return colour; }",
+            r"compile the program: line 2: use of undeclared identifier 'colour' \(the line is: int raw_tracepoint",
+        ),
+        (
+            "TRACEPOINT_PROBE(sched, sched_switch)\n{\n\treturn 0;\n}\nint f(void *ctx)\n{\n\treturn colour;\n}\n",
+            r"compile the program: line 7: use of undeclared identifier 'colour' \(the line is: return colour;\)",
+        ),
+        ("int raw_tracepoint__no_such(void *ctx) { return 0; }", r"has no tracepoint no_such|raw tracepoint"),
+        ("TRACEPOINT_PROBE(sched, no_such) { return 0; }", r"compile the program|no tracepoint"),
+        (
+            "RAW_TRACEPOINT_PROBE(sys_enter) { return *(int *)ctx->args[0]++ + *(volatile int *)0; }",
+            r"compile the program|the verifier of kernel .* refused it",
+        ),
+    ],
+)
+def test_errors(ebpf: Recording, text: str, message: str) -> None:
+    """Each names its cause, and leaves nothing attached."""
+    before = _attachers()
+    with pytest.raises(ProbeError, match=message):
+        ebpf.attach(text)
+    assert _attachers() == before
+
+
+def test_function_that_is_not_there(ebpf: Recording) -> None:
+    """In a library; what was attached before goes too: half a program is no program."""
+    probe = ebpf.attach(COUNT_CALLS)
+    with pytest.raises(
+        ProbeError, match=r"there is no function no_such_function in the file \(it was inlined or renamed"
+    ):
+        probe.attach_uprobe(name="c", sym="no_such_function", fn_name="raw_tracepoint__sys_enter")
+    assert repr(probe) == "<probe the program: detached>"
+
+
+def test_no_bcc(ebpf: Recording, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its package is named."""
+    monkeypatch.setattr(features, "SYSTEM", tmp_path)
+    with pytest.raises(EngineUnavailable, match=r"attach a BCC program: the Python package of BCC .*python3-bpfcc"):
+        ebpf.attach(COUNT_CALLS)
+
+
+def test_headers_of_another_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are left alone, as their layouts would be wrong."""
+    build = tmp_path / os.uname().release / "build"
+    (build / "include" / "config").mkdir(parents=True)
+    (build / "Makefile").touch()
+    monkeypatch.setattr(headers, "MODULES", tmp_path)
+    assert headers.installed_tree() == build
+    (build / "include" / "config" / "kernel.release").write_text("4.4.0-other\n", encoding="utf-8")
+    assert headers.installed_tree() is None
+
+
+def test_source_file(ebpf: Recording, tmp_path: Path) -> None:
+    """Named in its errors."""
+    file = tmp_path / "calls.c"
+    file.write_text(COUNT_CALLS, encoding="utf-8")
+    probe = ebpf.attach(src_file=file)
+    os.getppid()
+    assert probe["calls"][GETPPID] == 1
+    with pytest.raises(ProbeError, match=r"read .*other\.c: No such file or directory"):
+        ebpf.attach(src_file=tmp_path / "other.c")
+    file.write_text("int broken", encoding="utf-8")
+    with pytest.raises(ProbeError, match=r"compile .*calls\.c: line 1: expected"):
+        ebpf.attach(src_file=file)
+
+
+def test_arguments(ebpf: Recording) -> None:
+    """One source, and flags that are no single string."""
+    with pytest.raises(TypeError, match=r"text=\.\.\. or as src_file=\.\.\., and one of the two"):
+        ebpf.attach()
+    with pytest.raises(TypeError, match=r"cflags is a sequence of strings, as \['-DX'\]"):
+        ebpf.attach(COUNT_CALLS, cflags="-DX")
+
+
+KPROBE = """
+BPF_HASH(connects, u32, u64);
+int kprobe__tcp_v4_connect(struct pt_regs *ctx)
+{
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    if (EBPF_IN_SCOPE())
+        connects.increment(pid);
+    return 0;
+}
+"""
+
+
+def test_kprobe(ebpf: Recording) -> None:
+    """By the function's name; or the kernel was built without, and the error says that."""
+    if not HAS_KPROBES:
+        with pytest.raises(ProbeError, match=r"to kprobe tcp_v4_connect: kernel \S+ was built without kprobes"):
+            ebpf.attach(KPROBE)
+        return
+    probe = ebpf.attach(KPROBE)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        pass
+    assert dict(probe["connects"]) == {os.getpid(): 1}
+
+
+def test_one_of_forty_is_missing(ebpf: Recording) -> None:
+    """Nothing of the other thirty-nine stays."""
+    functions = [f"int kprobe__vfs_{name}(void *ctx) {{ return 0; }}" for name in ("read", "write", "open", "fsync")]
+    functions += [f"int kprobe__pytest_ebpf_no_such_{number}(void *ctx) {{ return 0; }}" for number in range(36)]
+    before = _attachers()
+    with pytest.raises(ProbeError, match=r"has no such function: it was inlined or renamed|without kprobes"):
+        ebpf.attach("\n".join(functions))
+    assert _attachers() == before

@@ -1,0 +1,29 @@
+"""What of the snippets runs on which kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_ebpf.engines.variant import of_kernel
+
+
+@pytest.mark.parametrize(
+    "release, old, missing, hook",
+    [
+        ("5.10.0-32-amd64", True, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
+        ("5.16.20", True, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
+        ("5.17.0-rc1", False, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
+        ("5.19.17", False, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
+        ("6.0.0", False, (), "raw_tp/io_uring_submit_sqe"),
+        ("6.3.13", False, (), "raw_tp/io_uring_submit_sqe"),
+        ("6.4", False, (), "raw_tp/io_uring_submit_req"),
+        ("7.2.13+deb14-amd64", False, (), "raw_tp/io_uring_submit_req"),
+        ("10.1", False, (), "raw_tp/io_uring_submit_req"),
+    ],
+)
+def test_of_kernel(release: str, old: bool, missing: tuple[str, ...], hook: str) -> None:
+    """By its numbers."""
+    found = of_kernel(release)
+    assert (found.old, found.missing) == (old, missing)
+    assert found.hook("raw_tp/io_uring_submit_req") == hook
+    assert found.hook("raw_tp/sys_enter") == "raw_tp/sys_enter"
