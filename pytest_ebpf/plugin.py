@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from . import hookspecs, markers, policy
+from . import hookspecs, markers, policy, snippets
 from .engines.base import LENT
 from .errors import EbpfError, InconclusiveRecording
 from .fixtures import SessionSource, ebpf
@@ -88,15 +88,16 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Check the rules of the tests, before a worker of xdist tells which ones it has."""
+    """Check the rules and programs for the tests, before a worker of xdist tells which ones it has."""
     try:
+        snippets.shipped(session.config.pluginmanager)
         policy.check(session.items)
     except pytest.UsageError as problem:
         if not hasattr(session.config, "workerinput"):
             raise
         # A worker that ends here takes its reason with it; as a failed collection the controller shows it, once.
         session.items.clear()
-        _report_collection(session, "rules of @pytest.mark.ebpf", problem)
+        _report_collection(session, "rules and programs for the tests", problem)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -93,6 +93,24 @@ class Probe:
             )
         return list(found)
 
+    def printed(self) -> list[str]:
+        """What bpf_trace_printk has written since the program was attached, a message each.
+
+        The kernel has one buffer for all programs: what others print meanwhile is among it. Raises
+        InconclusiveRecording if it has overflowed.
+        """
+        found, lost = self._ask("printed", {})
+        if lost:
+            raise InconclusiveRecording(
+                f"read what {self._name} printed: messages may be lost, as the kernel's trace buffer was full "
+                "(ask more often, print less, or use BPF_PERF_OUTPUT)"
+            )
+        return list(found)
+
+    def get_syscall_fnname(self, name: str) -> str:
+        """BCC's: the kernel's function for a system call, for `attach_kprobe`."""
+        return str(self._ask("syscall_function", {"name": name}))
+
     def attach_kprobe(self, *, event: str, fn_name: str) -> None:
         """BCC's: run ``fn_name`` when the kernel enters the function ``event``."""
         self._attach("kprobe", event=event, fn_name=fn_name)
@@ -267,8 +285,11 @@ def attach(
     src_file: str | os.PathLike[str] | None,
     cflags: Sequence[str],
     usdt: Mapping[str, str],
+    snippets: Mapping[str, Path],
 ) -> Probe:
     """Compile and attach a program; ``scope`` and ``maps`` are what EBPF_IN_SCOPE() asks.
+
+    A ``src_file`` that is not there is looked for among the ``snippets`` of plugins, by its name.
 
     While ``childless``, what this thread starts is not recorded.
 
@@ -281,10 +302,14 @@ def attach(
     name = "the program"
     if src_file is not None:
         name = escape(os.fspath(src_file))
+        path = Path(src_file)
+        if not path.exists():
+            path = snippets.get(os.fspath(src_file), path)
         try:
-            text = Path(src_file).read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise ProbeError(f"read {name}", os.strerror(error.errno or 0)) from error
+            shipped = f"plugins ship {', '.join(map(escape, sorted(snippets)))}" if snippets else ""
+            raise ProbeError(f"read {name}", os.strerror(error.errno or 0), shipped) from error
     package = features.bcc_package()
     if package is None:
         raise EngineUnavailable(

@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -105,6 +105,8 @@ class Session:
         self.started: Started | None = None
         self.amendments: Amendments | None = None
         """What plugins make of the events."""
+        self.snippets: Callable[[], Mapping[str, Path]] = dict
+        """The BCC programs that plugins ship, by name."""
         self.last_segment = 0
         self._owner_of = [Owner(Kind.UNRECORDED, "?")]
         """Of each segment; what serves the test runner has number 0."""

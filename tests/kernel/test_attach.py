@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,15 +29,23 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 }
 """
 GETPPID = {"x86_64": 110, "aarch64": 173}[os.uname().machine]
+MARK = "PYTEST_EBPF_TESTED_BY"
 HAS_KPROBES = probes.KPROBES.exists()
 
 
+@pytest.fixture(autouse=True)
+def mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which the processes of one test are known; others may run on the machine."""
+    monkeypatch.setenv(MARK, f"{os.getpid()}-{time.monotonic_ns()}")
+
+
 def _attachers() -> set[int]:
-    """Processes that run a user's program."""
+    """Processes of this test that run a user's program."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"attacher.py" in (folder / "cmdline").read_bytes():
+            is_mine = f"{MARK}={os.environ[MARK]}".encode() in (folder / "environ").read_bytes()
+            if is_mine and b"attacher.py" in (folder / "cmdline").read_bytes():
                 found.add(int(folder.name))
         except OSError:
             continue
@@ -314,6 +324,25 @@ def test_kernel_struct_without_headers(ebpf: Recording) -> None:
     assert dict(probe["parents"]) == {os.getpid(): os.getppid()}
 
 
+def test_printed(ebpf: Recording) -> None:
+    """What bpf_trace_printk writes, from where this program began."""
+    text = f"""
+    RAW_TRACEPOINT_PROBE(sys_enter)
+    {{
+        u32 number = ctx->args[1];
+        if (number == {GETPPID} && EBPF_IN_SCOPE())
+            bpf_trace_printk("%d: MESSAGE\\n", number);
+        return 0;
+    }}
+    """
+    first = ebpf.attach(text.replace("MESSAGE", "first"))
+    os.getppid()
+    second = ebpf.attach(text.replace("MESSAGE", "second"))
+    os.getppid()
+    assert Counter(first.printed()) == {f"{GETPPID}: first": 2, f"{GETPPID}: second": 1}
+    assert Counter(second.printed()) == {f"{GETPPID}: first": 1, f"{GETPPID}: second": 1}
+
+
 def test_perf_event(ebpf: Recording) -> None:
     """Page faults, which the kernel counts in software."""
     probe = ebpf.attach(
@@ -465,6 +494,32 @@ def test_source_file(ebpf: Recording, tmp_path: Path) -> None:
     file.write_text("int broken", encoding="utf-8")
     with pytest.raises(ProbeError, match=r"compile .*calls\.c: line 1: expected"):
         ebpf.attach(src_file=file)
+
+
+def test_program_of_a_plugin(pytester: pytest.Pytester) -> None:
+    """By its file's name, from any folder; a file of the test's own by that name goes first."""
+    shipped = pytester.mkdir("shipped") / "calls.c"
+    shipped.write_text(COUNT_CALLS, encoding="utf-8")
+    pytester.makeconftest(f"def pytest_ebpf_snippets(): return [{str(shipped)!r}]")
+    pytester.makepyfile(
+        f"""
+        import os
+        from pathlib import Path
+        import pytest
+        from pytest_ebpf import ProbeError
+
+        def test_it(ebpf, tmp_path, monkeypatch):
+            monkeypatch.chdir(tmp_path)
+            probe = ebpf.attach(src_file="calls.c")
+            os.getppid()
+            assert probe["calls"][{GETPPID}] == 1
+            with pytest.raises(ProbeError, match=r"read other\\.c: No such file .*plugins ship calls\\.c"):
+                ebpf.attach(src_file="other.c")
+            Path("calls.c").write_text("BPF_HASH(mine);")
+            assert ebpf.attach(src_file="calls.c").tables == ("mine",)
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 def test_arguments(ebpf: Recording) -> None:

@@ -42,7 +42,7 @@ LAYERS = [
     ["canary", "doctor", "trace"],
     ["cli"],
     ["terminal"],
-    ["clauses", "amendments"],
+    ["clauses", "amendments", "snippets"],
     ["checks"],
     ["policy"],
     ["stash"],
