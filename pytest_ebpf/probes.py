@@ -38,6 +38,7 @@ _MESSAGE = re.compile(r"^/virtual/main\.c:(\d+):\d+: (?:fatal )?error: (.*)$", r
 _VIRTUAL = re.compile(r"/virtual/main\.c(:\d+:\d+)?")
 _NO_FUNCTION = re.compile(r"Failed to attach BPF program b?'[^']*' to (kprobe|kretprobe) b?'([^']+)'")
 _NO_SYMBOL = re.compile(r"could not determine address of symbol b?'?([^'\s]+)")
+_NO_USDT = re.compile(r"Failed to enable USDT probe '([^']*)'")
 _NO_TRACEPOINT = re.compile(r"Failed to attach BPF program b?'[^']*' to (?:raw )?tracepoint b?'?([^'\s]+?)'?$")
 
 
@@ -285,6 +286,7 @@ def attach(
     src_file: str | os.PathLike[str] | None,
     cflags: Sequence[str],
     usdt: Mapping[str, str],
+    usdt_pid: int | None,
     snippets: Mapping[str, Path],
 ) -> Probe:
     """Compile and attach a program; ``scope`` and ``maps`` are what EBPF_IN_SCOPE() asks.
@@ -326,7 +328,7 @@ def attach(
             "usdt": dict(usdt),
             "scope": dict(scope),
             "maps": dict(maps),
-            "pid": os.getpid(),
+            "usdt_pid": usdt_pid,
         },
         childless,
     )
@@ -351,6 +353,10 @@ def _explained(name: str, text: str, cause: str, messages: str) -> ProbeError | 
     function = _NO_FUNCTION.search(cause)
     if function is not None:
         return ProbeError(f"attach {name} to {function[1]} {function[2]}", *_no_function(function[2]))
+    probe = _NO_USDT.search(cause)
+    if probe is not None:
+        hint = "see `readelf -n` of it; one with a semaphore is switched on in one running process: give usdt_pid=PID"
+        return ProbeError(f"attach {name} to USDT probe {probe[1]}", "it can't be switched on in that file", hint)
     symbol = _NO_SYMBOL.search(cause)
     if symbol is not None:
         hint = "it was inlined or renamed, or the file is another one: see `nm -D` of it"

@@ -115,6 +115,8 @@ class Program:
         self._bpf: Any = None
         self._streams: dict[str, Stream] = {}
         self._rings = False
+        self._contexts: list[Any] = []
+        """Of USDT: BCC switches the probes off when it forgets them."""
         self._mark = ""
 
     def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,14 +127,13 @@ class Program:
         with tempfile.TemporaryDirectory(prefix="pytest-ebpf-") as folder:
             if headers.installed_tree() is None:
                 os.environ["BCC_KERNEL_SOURCE"] = str(headers.make_tree(Path(folder), request["text"]))
-            contexts = []
             for where, function in request["usdt"].items():
-                path, _, name = where.rpartition(":") if where.count(":") == 1 else where.partition(":")
-                context = bcc.USDT(path=path, pid=request["pid"])
+                path, _, name = where.partition(":")
+                context = bcc.USDT(path=path, pid=request["usdt_pid"])
                 context.enable_probe(name, function)
-                contexts.append(context)
+                self._contexts.append(context)
             self._mark_printed()
-            self._bpf = bcc.BPF(text=request["text"], cflags=flags, usdt_contexts=contexts)
+            self._bpf = bcc.BPF(text=request["text"], cflags=flags, usdt_contexts=self._contexts)
             self._open_streams(bcc)
         return {"streams": list(self._streams), "tables": self._tables()}
 

@@ -373,6 +373,72 @@ def test_uretprobe(ebpf: Recording) -> None:
     assert dict(probe["results"]) == {os.getppid(): 7}
 
 
+SDT = r"""
+#include <unistd.h>
+
+unsigned short step_semaphore __attribute__((section(".probes")));
+
+/* As <sys/sdt.h> has it: a place in the code, and a note that tells of it; the argument is in a register. */
+#define PROBE(NAME, SEMAPHORE, VALUE) \
+    asm volatile("990: nop\n" \
+        ".pushsection .note.stapsdt, \"\", \"note\"\n.balign 4\n.4byte 992f-991f, 994f-993f, 3\n" \
+        "991: .asciz \"stapsdt\"\n992: .balign 4\n993: .8byte 990b, _.stapsdt.base, " SEMAPHORE "\n" \
+        ".asciz \"example\"\n.asciz \"" NAME "\"\n.asciz \"4@%%eax\"\n994: .balign 4\n.popsection\n" \
+        : : "a"(VALUE))
+
+asm(".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n"
+    ".weak _.stapsdt.base\n.hidden _.stapsdt.base\n"
+    "_.stapsdt.base: .space 1\n.size _.stapsdt.base, 1\n.popsection\n");
+
+int main(void)
+{
+    char go;
+    write(1, "r", 1);
+    read(0, &go, 1);
+    for (int number = 1; number <= 7; number++) {
+        PROBE("step", "0", number);
+        if (step_semaphore)
+            PROBE("dear", "step_semaphore", number);
+    }
+    return 0;
+}
+"""
+ON_STEP = """
+BPF_HASH(steps, u32, u64);
+int on_step(struct pt_regs *ctx)
+{
+    u32 number = 0;
+    bpf_usdt_readarg(1, ctx, &number);
+    if (EBPF_IN_SCOPE())
+        steps.increment(number);
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the example is in that processor's assembler")
+def test_usdt(ebpf: Recording, tmp_path: Path) -> None:
+    """Of a program that the test starts; with a semaphore in a process that runs, or an error that says so."""
+    program = tmp_path / "example"
+    subprocess.run(["gcc", "-x", "c", "-", "-o", program], input=SDT, text=True, check=True)
+
+    def start() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"r"
+        return process
+
+    plain = ebpf.attach(ON_STEP, usdt={f"{program}:step": "on_step"})
+    start().communicate(b"g")
+    assert dict(plain["steps"]) == dict.fromkeys(range(1, 8), 1)
+    with pytest.raises(ProbeError, match=r"USDT probe dear: it can't be switched on in that file .*usdt_pid=PID"):
+        ebpf.attach(ON_STEP, usdt={f"{program}:dear": "on_step"})
+    process = start()
+    dear = ebpf.attach(ON_STEP, usdt={f"{program}:dear": "on_step"}, usdt_pid=process.pid)
+    process.communicate(b"g")
+    assert dict(dear["steps"]) == dict.fromkeys(range(1, 8), 1)
+
+
 def test_goes_with_the_window(ebpf: Recording) -> None:
     """A window's program is detached at its end, and says so."""
     before = _attachers()
