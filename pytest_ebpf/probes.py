@@ -350,6 +350,8 @@ def _explained(name: str, text: str, cause: str, messages: str) -> ProbeError | 
         line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
         log = _VIRTUAL.sub(name.replace("the program", "text"), messages)
         return ProbeError(f"compile {name}", f"line {number}: {found[2]}", f"the line is: {line}", _first(log))
+    if cause.startswith("ImportError: "):
+        return EngineUnavailable(f"attach {name}", escape(cause.removeprefix("ImportError: ")), features.BCC_HINT)
     function = _NO_FUNCTION.search(cause)
     if function is not None:
         return ProbeError(f"attach {name} to {function[1]} {function[2]}", *_no_function(function[2]))
