@@ -113,6 +113,7 @@ class Session:
         self.engine = engine
         self.table: Table = table()
         self.started: Started | None = None
+        self._shift_ns = clock_shift_ns() if engine.records_real_calls else 0
         self.amendments: Amendments | None = None
         """What plugins make of the events."""
         self.last_segment = 0
@@ -645,7 +646,7 @@ class Session:
             self._drain()
             mine = self._circle(owner)
             return [
-                end_of_process(end.note, end.process, end.status)
+                end_of_process(end.note, end.process, end.status, self._shift_ns)
                 for end in self.scope.ends
                 if end.note.segment in part and self._belongs(end.note.tag, end.note.segment, mine, owner)
             ]
@@ -744,7 +745,7 @@ class Session:
                     continue
                 owner, segment = self.owner_of(tag), segments[index]
                 raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
-                if raw.entry_ns < over[tag] or (segment < BETWEEN and self.owner_of(segment) is owner):
+                if raw.entry_ns + self._shift_ns < over[tag] or (segment < BETWEEN and self.owner_of(segment) is owner):
                     continue
                 owner.late_calls += 1
                 if len(owner.late) < LATE_KEPT:
@@ -771,12 +772,14 @@ class Session:
     def _decoder(self) -> Decoder:
         """Decodes what is recorded now; good also when a later test has begun."""
         blobs, files, images, table = self._blobs, self._files, self.scope.images, self.table
+        shift_ns = self._shift_ns
 
         def decode(raw: RawCall, in_flight: bool = False) -> SyscallEvent:
             process = process_of(images, raw.image, raw.pid, raw.comm)
             started = images.get(raw.call)
+            mine = blobs.get(raw.call, ())
             return decode_call(
-                raw, blobs.get(raw.call, ()), files, process, table, started=started, in_flight=in_flight
+                raw, mine, files, process, table, started=started, in_flight=in_flight, shift_ns=shift_ns
             )
 
         return decode
@@ -1015,6 +1018,18 @@ class Session:
                     f"seccomp killed a task of process {pid}: the call it died for is not known",
                     "let the filter refuse with an errno instead",
                 )
+
+
+def clock_shift_ns() -> int:
+    """How far CLOCK_MONOTONIC is ahead of the kernel's own, by which events are stamped: in a time namespace it is."""
+    try:
+        own, children = (Path("/proc/self/ns", name).readlink() for name in ("time", "time_for_children"))
+        rows = Path("/proc/self/timens_offsets").read_text(encoding="ascii").splitlines()
+    except OSError:  # the kernel has no time namespaces
+        return 0
+    offsets = {name: int(seconds) * 1_000_000_000 + int(rest) for name, seconds, rest in map(str.split, rows)}
+    # They are those of the namespace in which children are born: of no use once that was unshared.
+    return offsets["monotonic"] if own.name.partition(":")[2] == children.name.partition(":")[2] else 0
 
 
 def open_rings(pids: Iterable[int]) -> int:
