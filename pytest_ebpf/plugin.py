@@ -336,6 +336,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                 entry.update(broken=True, text=f"a rule can't be held to late events: {text}")
             if entry["text"]:
                 found.append(entry)
+        # The verdicts stand on what was noticed when they were given: this is for what was done since.
+        phases.session.check()
+        for gap in phases.session.damage:
+            found.append({"test": "the recorder", "broken": True, "text": str(gap)})
         lost = phases.lost_late()
         if lost is not None:
             # Some of them may have broken a rule.

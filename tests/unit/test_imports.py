@@ -35,6 +35,7 @@ LAYERS = [
     ["engines.bcc"],
     ["engines.keeper"],
     ["engines"],
+    ["integrity"],
     ["session"],
     ["probes"],
     ["recording", "late"],
