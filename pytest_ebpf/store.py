@@ -164,7 +164,7 @@ class Store:
     def take_events(self, block: bytes) -> list[tuple[RawCall, list[Blob]]]:
         """Take over a block of the event ring, whose blobs were taken; what is no call comes back, with its blobs."""
         kinds, decisive, waiting = self._kinds, self._decisive, self._waiting
-        numbers = array("I")
+        numbers: list[int] = []
         notes: list[tuple[RawCall, list[Blob]]] = []
         ended: list[int] = []
         start = len(self._blocks) << SHIFT
@@ -194,7 +194,7 @@ class Store:
             waiting.pop(call, None)
         for number, count in Counter(numbers).items():
             self._counts[number] += count
-        self._blocks.append((block, numbers))
+        self._blocks.append((block, array("I", numbers)))
         return notes
 
     def _picker(self, trait: bytes) -> Callable[[bytes], Any] | None:
