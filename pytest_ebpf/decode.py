@@ -327,9 +327,13 @@ def decode_call(
     *,
     started: Process | None = None,
     in_flight: bool = False,
+    shift_ns: int = 0,
 ) -> SyscallEvent:
-    """The event of one call; ``started`` is the process that it made, or made this process into."""
-    return Pattern(raw, blobs, files, table, in_flight=in_flight).event(raw, process, started)
+    """The event of one call; ``started`` is the process that it made, or made this process into.
+
+    ``shift_ns`` is how far the clock of the one who reads is ahead of the kernel's.
+    """
+    return Pattern(raw, blobs, files, table, in_flight=in_flight).event(raw, process, started, shift_ns)
 
 
 class Pattern:
@@ -385,7 +389,9 @@ class Pattern:
             "unread": frozenset(reading.unread),
         }
 
-    def event(self, fields: tuple[Any, ...], process: Process, started: Process | None = None) -> SyscallEvent:
+    def event(
+        self, fields: tuple[Any, ...], process: Process, started: Process | None = None, shift_ns: int = 0
+    ) -> SyscallEvent:
         """That of a call of this pattern, from the unpacked fields of its record."""
         values = self._values.copy()
         for name, argument, place in self._plain:
@@ -393,7 +399,7 @@ class Pattern:
         ret = fields[5] if self._ends else None
         return SyscallEvent(
             process=process,
-            timestamp_ns=fields[0],
+            timestamp_ns=fields[0] + shift_ns,
             duration_ns=max(fields[1] - fields[0], 0) if self._ends else None,
             args=values,
             ret=ret,
@@ -421,7 +427,7 @@ def deciding(nr: int, table: Table) -> tuple[int, ...] | None:
     return tuple(index for index, argument in enumerate(call.args) if argument.kind in DECIDING)
 
 
-def end_of_process(note: Note, process: Process, status: int) -> SyscallEvent:
+def end_of_process(note: Note, process: Process, status: int, shift_ns: int = 0) -> SyscallEvent:
     """The end of a process, as an event in place of a call; ``status`` is as wait gives it."""
     number = status & 0x7F
     code = None if number else status >> 8 & 0xFF
@@ -433,7 +439,7 @@ def end_of_process(note: Note, process: Process, status: int) -> SyscallEvent:
         tid=note.tid,
         comm=note.comm,
         process=process,
-        timestamp_ns=note.timestamp_ns,
+        timestamp_ns=note.timestamp_ns + shift_ns,
         duration_ns=None,
         args={"exit_code": code, "signal": signal},
         ret=None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import engines, features
+from . import engines, features, snippets
 from .errors import EbpfError, EngineUnavailable, ProbeError
 from .options import Settings
 from .stash import RECORDING, SOURCE
@@ -70,6 +70,7 @@ class SessionSource:
 
         session = Session(engine, self._harness)
         session.amendments = Amendments.of(self._config.pluginmanager)
+        session.snippets = lambda: snippets.shipped(self._config.pluginmanager)
         session.start()
         if engine.records_real_calls:
             from . import canary

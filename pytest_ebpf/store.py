@@ -92,11 +92,13 @@ class Store:
         self,
         table: Table,
         images: Mapping[int, Process],
+        shift_ns: int = 0,
         before: Store | None = None,
         flying: Iterable[int] = (),
     ) -> None:
         self._table = table
         self._images = images
+        self._shift_ns = shift_ns
         self.files: Files = Files(before=before.files if before is not None else None)
         self._blocks: list[tuple[bytes, array[int]]] = []
         self._kinds: dict[Hashable, int] = {}
@@ -318,7 +320,7 @@ class Store:
     def _told(self, fields: tuple[Any, ...], pattern: Pattern) -> SyscallEvent:
         images = self._images
         process = process_of(images, fields[3], fields[12], pattern.comm)
-        return pattern.event(fields, process, images.get(fields[2]))
+        return pattern.event(fields, process, images.get(fields[2]), self._shift_ns)
 
 
 class _Sought(Files):
