@@ -228,9 +228,9 @@ GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
 	if (!at)
 		return 0;
 	at->dentry = start.dentry;
-	at->root = READ(start.mnt, mnt_root);
-	at->identity = inode_address;
 	at->mount = mount_of(start.mnt);
+	at->root = READ(at->mount, mnt.mnt_root);
+	at->identity = inode_address;
 	bpf_loop(WALK_STEPS, identity_step, at, 0);
 	if (at->pseudo) {
 		at->dentry = start.dentry;
@@ -254,7 +254,7 @@ GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
 		at->whole = false;
 		at->dentry = start.dentry;
 		at->mount = mount_of(start.mnt);
-		at->root = READ(start.mnt, mnt_root);
+		at->root = READ(at->mount, mnt.mnt_root);
 		if (at->dentry != at->root && !READ(start.dentry, d_hash.pprev))
 			blob->flags |= BLOB_DELETED;
 		bpf_loop(WALK_STEPS, name_step, at, 0);

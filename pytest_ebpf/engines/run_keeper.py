@@ -11,6 +11,8 @@ import sys
 __all__: list[str] = []
 
 PACKAGE = os.path.abspath(f"{__file__}/../..")  # noqa: PTH100 (pathlib is slow to import)
+DESCRIPTORS = 60
+"""So many are enough to load the programs and to serve one session."""
 SWITCH_SECONDS = 0.0001
 """How long a thread that could go on waits for the other one."""
 
@@ -29,11 +31,22 @@ def main(name: str, channel: int, listener: int, owner: int) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     from pytest_ebpf.engines.meanwhile import Meanwhile
 
+    _make_room()
     engine = _engine(name)
     loading = Meanwhile(engine.start)
     from pytest_ebpf.engines.keeper import keep
 
     keep(engine, loading, channel, listener, owner)
+
+
+def _make_room() -> None:
+    """Allow this process as many descriptors as it may have; end it where they are too few, lest it ends anywhere."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < DESCRIPTORS:
+        sys.exit(f"it needs {DESCRIPTORS} file descriptors, and may have {most}: see ulimit -n")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _engine(name: str):  # type: ignore[no-untyped-def]
