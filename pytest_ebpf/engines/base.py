@@ -104,7 +104,10 @@ class Engine(Protocol):
     """Whether what this process really does is seen: then known calls prove it."""
 
     def prepare(self) -> None:
-        """Begin what takes time and needs nobody to wait; `start` goes on with it. May be left out."""
+        """Begin what takes time and needs nobody to wait; `start` goes on with it, or `stop` ends it. May be left out.
+
+        Raises OSError.
+        """
 
     @property
     def pid(self) -> int:

@@ -70,7 +70,6 @@ class KeptEngine:
         if name not in ENGINES:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
         self.name = name
-        self._is_shared = address is not None
         self._is_lent = is_lent
         self.address = address or os.urandom(16).hex()
         """By which others can join."""
@@ -80,7 +79,7 @@ class KeptEngine:
 
     def prepare(self) -> None:
         """See base.Engine."""
-        if not self._is_shared and self._coming is None:
+        if not self._is_lent and self._coming is None:
             self._send_for()
 
     def start(self) -> Started:
@@ -127,6 +126,8 @@ class KeptEngine:
 
     def stop(self) -> None:
         """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
+        if self._coming is not None:
+            self._take_back()
         if self._session is None:
             return
         pid, started = self._keeper
@@ -142,6 +143,15 @@ class KeptEngine:
         finally:
             os.close(keeper)
             self._session = None
+
+    def _take_back(self) -> None:
+        """Join the keeper that was sent for and not needed, to leave it in order."""
+        try:
+            maps = self.start().maps
+        except (EngineUnavailable, ProbeError):
+            return
+        for fd in maps.values():
+            os.close(fd)
 
     def _leave(self, keeper: int) -> None:
         with self._connection() as channel:
