@@ -61,6 +61,7 @@ SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID, GENERATION = range(6)
 LOST_RINGS, LOST_CALLS, TAG, NOW, FIRST, BETWEEN_STAMP, PAUSED_FROM, RUNNER = range(10, 18)
 LOCKS_FROM, LOCKS_TO = 9, 10
 """In words of eight bytes."""
+LOSSES = (LOST_TASKS, LOST_NOTES, LOST_RINGS, LOST_CALLS)
 REFUSED = 22
 NEVER = (1 << 32) - 1
 # Fields of struct task.
@@ -132,6 +133,7 @@ class Session:
         """The tests that have late events."""
         self._blobs: dict[int, list[Blob]] = {}
         self._files = Files()
+        self._numbers_of: dict[frozenset[str], frozenset[int]] = {}
         self._broken: list[Gap] = []
         self._harness: frozenset[int] = harness
         self._local = threading.local()
@@ -598,6 +600,21 @@ class Session:
                 *self._undecoded(owner, mine, part),
             )
 
+    def is_blank(self, part: Segments) -> bool:
+        """Whether it is certain that nothing at all was recorded since the current test began, which has this part.
+
+        Quickly told: False may also mean that a longer look is needed.
+        """
+        if self.amendments is not None or (self.started is not None and self.started.missing):
+            return False
+        with self._lock, self.unobserved():
+            self._check_kept(part)
+            self._drain()
+            if self._blocks or self._in_flight():
+                return False
+            self._check_alive()
+            return not self._broken and not any(self._control[word] for word in LOSSES)
+
     def living(self, owner: Owner, part: Segments) -> list[Process]:
         """The processes that were started in a part of a test and have not ended."""
         with self._lock, self.unobserved():
@@ -713,8 +730,11 @@ class Session:
         return decode
 
     def _numbers(self, names: frozenset[str]) -> frozenset[int]:
-        numbers = (self.table.number(name) for name in names)
-        return frozenset(number for number in numbers if number is not None)
+        numbers = self._numbers_of.get(names)
+        if numbers is None:
+            found = (self.table.number(name) for name in names)
+            numbers = self._numbers_of[names] = frozenset(number for number in found if number is not None)
+        return numbers
 
     def _wanted(self, raw: RawCall, numbers: frozenset[int] | None) -> bool:
         return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value)
@@ -822,6 +842,8 @@ class Session:
         self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
 
     def _lost_calls(self, part: Segments) -> Iterator[Gap]:
+        if not self._control[LOST_CALLS]:
+            return
         end = self.last_segment + 1 if part.end is None else part.end
         lost: Counter[int] = Counter()
         for segment in range(part.first, end):
