@@ -76,8 +76,10 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 /* A program is no socket: identify_path alone takes less of the stack. */
 INLINE void take_exe(struct event *event, struct file *file)
 {
-	if (!file || emit_word(event->call, event->kind, BLOB_EXE, 0,
-			     identify_path((u64)FIELD(file, f_path), (u64)READ(file, f_inode))))
+	struct path path;
+	if (!file || bpf_probe_read_kernel(&path, sizeof(path), FIELD(file, f_path)) ||
+		emit_word(event->call, event->kind, BLOB_EXE, 0,
+			identify_path((u64)path.mnt, (u64)path.dentry, (u64)READ(file, f_inode))))
 		event->lost |= 1;
 }
 
