@@ -318,8 +318,12 @@ def decode_call(
     *,
     started: Process | None = None,
     in_flight: bool = False,
+    shift_ns: int = 0,
 ) -> SyscallEvent:
-    """The event of one call; ``started`` is the process that it made, or made this process into."""
+    """The event of one call; ``started`` is the process that it made, or made this process into.
+
+    ``shift_ns`` is how far the clock of the one who reads is ahead of the kernel's.
+    """
     call = foreign_call(raw.nr) if raw.flags & EventFlag.FOREIGN.value else table.by_number(raw.nr)
     finished = not in_flight and raw.kind == CALL_KIND and not raw.flags & EventFlag.NO_RETURN.value
     ret = raw.ret if finished else None
@@ -337,7 +341,7 @@ def decode_call(
         tid=raw.tid,
         comm=raw.comm,
         process=process,
-        timestamp_ns=raw.entry_ns,
+        timestamp_ns=raw.entry_ns + shift_ns,
         duration_ns=max(raw.exit_ns - raw.entry_ns, 0) if finished else None,
         args=values,
         ret=ret,
@@ -360,7 +364,7 @@ def decode_call(
     )
 
 
-def end_of_process(note: Note, process: Process, status: int) -> SyscallEvent:
+def end_of_process(note: Note, process: Process, status: int, shift_ns: int = 0) -> SyscallEvent:
     """The end of a process, as an event in place of a call; ``status`` is as wait gives it."""
     number = status & 0x7F
     code = None if number else status >> 8 & 0xFF
@@ -372,7 +376,7 @@ def end_of_process(note: Note, process: Process, status: int) -> SyscallEvent:
         tid=note.tid,
         comm=note.comm,
         process=process,
-        timestamp_ns=note.timestamp_ns,
+        timestamp_ns=note.timestamp_ns + shift_ns,
         duration_ns=None,
         args={"exit_code": code, "signal": signal},
         ret=None,

@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -41,6 +41,7 @@ from .engines.ring import HEADER_BYTES, Ring, RingStuck
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
 from .files import Files
+from .integrity import TID_LIMIT, Integrity
 from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, Owner, Scope, Segments, process_of
 from .syscalls import RING, Table, is_opaque, table
 
@@ -82,7 +83,8 @@ FLAGS_OFFSET = 119
 UNREAD_OFFSET = 120
 LOST_OFFSET = 121
 NUMBER_OFFSET = 116
-RECORDED = 2
+UNRECORDED, RECORDED = 1, 2
+"""Of struct task's `state`."""
 RING_FILE = "anon_inode:[io_uring]"
 RING_CALLS = frozenset({"io_uring_setup", "io_uring_enter"})
 # Of struct task's `muted`.
@@ -91,6 +93,14 @@ CHUNK_SLOTS = 1024
 FLAGS_FIELD = 5
 """Of /proc/PID/stat, counted from behind the state."""
 PF_KTHREAD = 0x00200000
+FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
+EXECS = frozenset({"execve", "execveat"})
+PATIENCE_NS = 1_000_000_000
+"""How long a task may be on its way to its end, or the thread that runs the tests between two stores."""
+POKES = 3
+"""How often: a signal handler may make other calls meanwhile."""
+BY_ENTRY, BY_EXIT = 1, 2
+"""What a call adds to the task's counter: at its entry, or at its exit if it had none."""
 ENROLMENTS = 3
 """How often the processes that are there are looked for: until no new one is found."""
 
@@ -104,8 +114,11 @@ class Session:
         self.engine = engine
         self.table: Table = table()
         self.started: Started | None = None
+        self._shift_ns = clock_shift_ns() if engine.records_real_calls else 0
         self.amendments: Amendments | None = None
         """What plugins make of the events."""
+        self.snippets: Callable[[], Mapping[str, Path]] = dict
+        """The BCC programs that plugins ship, by name."""
         self.last_segment = 0
         self._owner_of = [Owner(Kind.UNRECORDED, "?")]
         """Of each segment; what serves the test runner has number 0."""
@@ -135,6 +148,14 @@ class Session:
         self._files = Files()
         self._numbers_of: dict[frozenset[str], frozenset[int]] = {}
         self._broken: list[Gap] = []
+        self.damage: list[Gap] = []
+        """Those of them that may have changed what earlier recordings hold, too."""
+        self._words: dict[int, int] = {}
+        """What was stored last in the words of the control page that name the present segment."""
+        self._executing = self._numbers(EXECS)
+        self._starting = self._numbers(FORKS) | self._executing
+        self._is_examined = False
+        """Whether the engine was asked, in the current test, how it is."""
         self._harness: frozenset[int] = harness
         self._local = threading.local()
         self._lock = threading.RLock()
@@ -163,12 +184,15 @@ class Session:
             self._tasks = self._share(maps["tasks"], TASK_SLOTS * TASK_BYTES)
             self._loss_rows = self._share(maps["losses"], LOSS_BYTES, started.session)
             self._loss_rows[:] = bytes(LOSS_BYTES)
-            self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)[:] = specs(self.table, CALL_NUMBERS)
+            captures = self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)
+            captures[:] = specs(self.table, CALL_NUMBERS)
             self.started = started
             self.begin_segment()
             self._enrol()
             self._control[RUNNER] = self._own_slot()
             self.runner = threading.get_ident()
+            slots = self._slots_of(maps["slots"]) if "slots" in maps else None
+            self._integrity = Integrity(started.session, self._control, captures, self._tasks, slots)
         except BaseException:
             self.stop()
             raise
@@ -191,10 +215,11 @@ class Session:
     def abandon(self) -> None:
         """Touch the shared memory no more, as a forked child doesn't have it. Makes no system call."""
         self.started = None
+        self._words = {}
         self._control = memoryview(bytearray(CONTROL_BYTES)).cast("I")
 
     def _check_alive(self) -> None:
-        """Prove that the programs still run, by a call that is not recorded on a muted thread; else leave a gap."""
+        """Prove that the programs still run, by a call that is not recorded, as they were told to; else leave a gap."""
         slot = self._own_slot()
         if not slot:
             self._break(
@@ -203,13 +228,54 @@ class Session:
             )
             return
         call = slot * TASK_BYTES + CALL_OFFSET
-        before = bytes(self._tasks[call : call + 8])
-        self.engine.poke()
-        if bytes(self._tasks[call : call + 8]) == before:
-            self._break(
-                "the eBPF programs no longer run: they were detached, or their keeper process was killed",
-                "look for another tool that removes eBPF programs, or for the out-of-memory killer",
-            )
+        counter = self._tasks[call : call + 8].cast("Q")
+        with self.unobserved(entirely=True):
+            for _ in range(POKES):
+                before = counter[0]
+                reached = self.engine.poke()
+                counted = counter[0] - before
+                alive = counted == (BY_ENTRY if reached else BY_EXIT)
+                if alive and self._tasks[slot * TASK_BYTES + STATE_OFFSET] != UNRECORDED:
+                    break
+            else:
+                self._tell_damage("the eBPF programs no longer run: somebody detached them or killed their keeper")
+            if not self._is_examined:
+                self._is_examined = True
+                for damage in self.engine.examine():
+                    self._tell_damage(damage)
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        deadline = 0
+        while damage := self._integrity.damage(self._words, self._live_slots(), self.scope.own_pid):
+            now = time.monotonic_ns()
+            deadline = deadline or now + PATIENCE_NS
+            if now > deadline:
+                self._tell_damage(damage)
+                return
+            self._drain()
+
+    def _live_slots(self) -> dict[int, int]:
+        """By tid; none where some starts and ends were not heard of."""
+        return {} if self._control[LOST_NOTES] else self.scope.slot_of
+
+    def _tell_damage(self, what: str) -> None:
+        hint = "look for another tool that removes eBPF programs or stores into their maps, or the out-of-memory killer"
+        self._break(what, hint)
+        self.damage = [gap for gap in self._broken if gap.hint == hint]
+
+    def check(self) -> None:
+        """Look a last time whether all that was recorded can be believed: what can't be is ``damage``."""
+        if self.started is not None:
+            self._is_examined = False
+            with self._lock, self.unobserved():
+                self._drain()
+                self._check_alive()
+
+    def _slots_of(self, fd: int) -> memoryview:
+        memory = SharedMemory(fd, TID_LIMIT * 2, writable=False)
+        self._memory.append(memory)
+        return memory.view.cast("H")
 
     def _keep(self, ring: Ring) -> Ring:
         self._memory.append(ring)
@@ -350,6 +416,7 @@ class Session:
         self.forget()
         owner.first = self._kept_from = self.last_segment + 1
         self._control[FIRST] = owner.first
+        self._is_examined = False
         self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS)}
         self.begin_phase(owner, owner.name)
 
@@ -371,11 +438,11 @@ class Session:
             return
         tag = owner.first if owner.call is None else owner.call.first
         if threading.get_ident() == self.runner:
-            self._control[TAG] = tag
+            self._words[TAG] = self._control[TAG] = tag
             try:
                 yield
             finally:
-                self._control[TAG] = self._tag
+                self._words[TAG] = self._control[TAG] = self._tag
             return
         task = self._tasks[self._own_slot() * TASK_BYTES :][:TASK_BYTES]
         words = task.cast("I")
@@ -407,15 +474,19 @@ class Session:
     def _record(self) -> None:
         """The stores that open and close windows. Made so that none in between records too little."""
         control = self._control
+        if control[SEGMENT] != self._words.get(SEGMENT, 0):
+            self._tell_damage("the recorder's control page was overwritten")
         control[PAUSED_FROM] = self._control[FIRST] if self._pauses else NEVER
         if self._open and not self._pauses:
             control[TAG], control[NOW] = self._tag, self.last_segment
             control[SEGMENT] = self.last_segment
+            self._words = {SEGMENT: self.last_segment, TAG: control[TAG], NOW: self.last_segment}
         else:
             self._betweens += 1
             control[BETWEEN_STAMP] = BETWEEN | self._betweens
             control[SEGMENT] = 0
             control[TAG], control[NOW] = self._tag, self.last_segment
+            self._words = {SEGMENT: 0, TAG: control[TAG], NOW: self.last_segment, BETWEEN_STAMP: control[BETWEEN_STAMP]}
 
     def _label_of(self, tag: int) -> str | None:
         """Of the test and phase, or the fixture, that a tag names; None if it is before all of them."""
@@ -579,7 +650,7 @@ class Session:
             self._drain()
             mine = self._circle(owner)
             return [
-                end_of_process(end.note, end.process, end.status)
+                end_of_process(end.note, end.process, end.status, self._shift_ns)
                 for end in self.scope.ends
                 if end.note.segment in part and self._belongs(end.note.tag, end.note.segment, mine, owner)
             ]
@@ -596,6 +667,7 @@ class Session:
                 *self._ambiguous(owner, mine, part),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
+                *self._unfollowed(owner, mine, part),
                 *self._hidden_rings(owner, mine, part),
                 *self._undecoded(owner, mine, part),
             )
@@ -692,7 +764,7 @@ class Session:
                     continue
                 owner, segment = self.owner_of(tag), segments[index]
                 raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
-                if raw.entry_ns < over[tag] or (segment < BETWEEN and self.owner_of(segment) is owner):
+                if raw.entry_ns + self._shift_ns < over[tag] or (segment < BETWEEN and self.owner_of(segment) is owner):
                     continue
                 owner.late_calls += 1
                 if len(owner.late) < LATE_KEPT:
@@ -719,12 +791,14 @@ class Session:
     def _decoder(self) -> Decoder:
         """Decodes what is recorded now; good also when a later test has begun."""
         blobs, files, images, table = self._blobs, self._files, self.scope.images, self.table
+        shift_ns = self._shift_ns
 
         def decode(raw: RawCall, in_flight: bool = False) -> SyscallEvent:
             process = process_of(images, raw.image, raw.pid, raw.comm)
             started = images.get(raw.call)
+            mine = blobs.get(raw.call, ())
             return decode_call(
-                raw, blobs.get(raw.call, ()), files, process, table, started=started, in_flight=in_flight
+                raw, mine, files, process, table, started=started, in_flight=in_flight, shift_ns=shift_ns
             )
 
         return decode
@@ -885,6 +959,22 @@ class Session:
                 count=notes,
             )
 
+    def _unfollowed(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
+        """Processes, threads and programs whose start went unnoticed, though the call that started them is there."""
+        if self._control[LOST_NOTES] or self._control[LOST_TASKS]:
+            return  # a gap of its own
+        count = sum(
+            raw.call not in self.scope.begun and not raw.flags & EventFlag.NO_RETURN.value
+            for raw in self._select(owner, mine, part, self._starting)
+            if (raw.ret == 0 if raw.nr in self._executing else raw.ret > 0)
+        )
+        if count:
+            yield Gap(
+                f"{count:,} calls started a process, thread or program, and the recorder didn't see it",
+                "look for another tool that removes eBPF programs",
+                count=count,
+            )
+
     def _hidden_rings(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
         """Use of io_uring on a kernel that doesn't show what is done by it: see docs/kernels.md."""
         if self.started is None or "io_uring" not in self.started.missing:
@@ -952,6 +1042,18 @@ class Session:
                     f"seccomp killed a task of process {pid}: the call it died for is not known",
                     "let the filter refuse with an errno instead",
                 )
+
+
+def clock_shift_ns() -> int:
+    """How far CLOCK_MONOTONIC is ahead of the kernel's own, by which events are stamped: in a time namespace it is."""
+    try:
+        own, children = (Path("/proc/self/ns", name).readlink() for name in ("time", "time_for_children"))
+        rows = Path("/proc/self/timens_offsets").read_text(encoding="ascii").splitlines()
+    except OSError:  # the kernel has no time namespaces
+        return 0
+    offsets = {name: int(seconds) * 1_000_000_000 + int(rest) for name, seconds, rest in map(str.split, rows)}
+    # They are those of the namespace in which children are born: of no use once that was unshared.
+    return offsets["monotonic"] if own.name.partition(":")[2] == children.name.partition(":")[2] else 0
 
 
 def open_rings(pids: Iterable[int]) -> int:

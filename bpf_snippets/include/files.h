@@ -105,6 +105,7 @@ struct walk {
 	struct dentry *mountpoint;
 	struct dentry *root;
 	struct dentry *dentry;
+	struct dentry *parent; /* of the entry before; itself, if it is a root */
 	u64 identity;
 	u32 used;
 	bool whole;
@@ -116,12 +117,11 @@ STATE_MAP(walk);
 /* Begins or goes on in a mount. */
 INLINE void enter_mount(struct walk *at, struct mount *mount)
 {
-	u64 part[MOUNT_BYTES / 8] = {};
-	bpf_probe_read_kernel(part, sizeof(part), (void *)mount + MOUNT_PART_START);
+	bpf_probe_read_kernel(at->part, MOUNT_BYTES, (void *)mount + MOUNT_PART_START); /* or zeros */
 	at->mount = mount;
-	at->above = MOUNT_PART(part, struct mount *, mnt_parent);
-	at->mountpoint = MOUNT_PART(part, struct dentry *, mnt_mountpoint);
-	at->root = MOUNT_PART(part, struct dentry *, mnt.mnt_root);
+	at->above = MOUNT_PART(at->part, struct mount *, mnt_parent);
+	at->mountpoint = MOUNT_PART(at->part, struct dentry *, mnt_mountpoint);
+	at->root = MOUNT_PART(at->part, struct dentry *, mnt.mnt_root);
 }
 
 /* One step up: to the parent, or from the root of a mount to the place it is mounted on. 1 ends the walk. */
@@ -134,6 +134,7 @@ INLINE long step_up(struct walk *at, struct blob *names)
 			return 1;
 		parent = DENTRY_PART(at->part, struct dentry *, d_parent);
 	}
+	at->parent = parent;
 	if (dentry == parent) {
 		struct mount *above = at->above;
 		at->identity = mix(at->identity, (u64)at->mount);
@@ -167,7 +168,7 @@ static long identity_step(u64 index, struct walk *at)
 	struct dentry *dentry = at->dentry;
 	struct dentry *root = at->root;
 	long last = step_up(at, 0);
-	if (!index && dentry != root && dentry == DENTRY_PART(at->part, struct dentry *, d_parent)) {
+	if (!index && dentry != root && dentry == at->parent) {
 		at->pseudo = true;
 		return 1;
 	}
@@ -196,8 +197,10 @@ INLINE u64 known_as(u64 identity, u32 session)
 	return identity ^ (u64)session << 32;
 }
 
-/* True once for each session, identity and generation: then its name must be sent. */
-INLINE bool unknown(u64 identity)
+/* 1 once for each session, identity and generation: then its name must be sent. A global function, as the next one: its
+ * stack adds to none.
+ */
+GLOBAL int unknown(u64 identity)
 {
 	u32 here = session();
 	struct control *c = control_of(here);
@@ -213,7 +216,7 @@ INLINE bool unknown(u64 identity)
 	return false;
 }
 
-INLINE void now_known(u64 identity)
+GLOBAL int now_known(u64 identity)
 {
 	u32 here = session();
 	struct control *c = control_of(here);
@@ -222,6 +225,7 @@ INLINE void now_known(u64 identity)
 		u64 generation = c->generation;
 		bpf_map_update_elem(&known, &key, &generation, 0);
 	}
+	return 0;
 }
 
 INLINE void describe_inode(struct file_note *note, struct inode *inode)

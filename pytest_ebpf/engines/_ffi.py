@@ -18,7 +18,6 @@ __all__ = [
     "format_message",
     "interpreter_locks",
     "libbpf",
-    "make_quiet_call",
     "put_ring",
     "remove_ring",
 ]
@@ -39,8 +38,6 @@ _libc.mmap.argtypes = [c_void_p, c_size_t, c_int, c_int, c_int, c_uint64]
 _libc.mmap.restype = c_void_p
 _libc.munmap.argtypes = [c_void_p, c_size_t]
 _libc.madvise.argtypes = [c_void_p, c_size_t, c_int]
-_advise = ctypes.PyDLL(None).madvise
-_advise.argtypes = [c_void_p, c_size_t, c_int]
 _libc.dladdr1.argtypes = [c_void_p, c_void_p, c_void_p, c_int]
 _libc.syscall.restype = ctypes.c_long
 _libc.vsnprintf.argtypes = [c_char_p, c_size_t, c_char_p, c_void_p]
@@ -105,11 +102,6 @@ def interpreter_locks() -> tuple[int, int]:
     if not _libc.dladdr1(start, found, ctypes.byref(symbol), RTLD_DL_SYMENT) or symbol.value is None:
         return 0, 0
     return start, start + int(_Symbol.from_address(symbol.value).size)
-
-
-def make_quiet_call() -> None:
-    """Make a system call of the QUIET kind that does nothing, and lets no other thread or process run."""
-    _advise(None, 0, 0)
 
 
 def create_ring(size: int) -> int:

@@ -46,6 +46,8 @@ class BccEngine:
         self._variant = of_kernel()
         self._fds: list[int] = []
         self._iterator = 0
+        self.links: list[tuple[str, int, int]] = []
+        """Of each program its name, the descriptor that holds it attached, and its own."""
 
     def start(self) -> Started:
         """See base.Engine."""
@@ -98,11 +100,12 @@ class BccEngine:
                 if target is None:
                     raise ProbeError(f"attach {name} to {hook}", "this kernel has no such iterator")
                 loaded = self._load(name, code, described, program.places, target)
-                self._iterator = self._hold(f"attach {name} to {hook}", kernel.attach_iterator, loaded)
+                link = self._iterator = self._hold(f"attach {name} to {hook}", kernel.attach_iterator, loaded)
             else:
                 loaded = self._load(name, code, described, program.places, 0)
                 tracepoint = hook.removeprefix(RAW_TRACEPOINT)
-                self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, tracepoint, loaded)
+                link = self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, tracepoint, loaded)
+            self.links.append((name, link, loaded))
             probes.append(Probe(name, hook))
         version = f"BCC {compiler.version(package)}"
         return Started(self.name, version, maps, 0, tuple(probes), self._variant.missing)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import operator
 import os
 import subprocess
 import sys
@@ -21,6 +22,16 @@ HEADERS = Path(__file__).parent / "bcc_headers"
 GUARDS = ("__BPF_HELPERS_H", "_UAPI__LINUX_BPF_H__", "__LINUX_BPF_H__")
 """With these set, BCC's own headers are empty: the snippets need none, and the kernel's need not be there."""
 SECONDS = 120
+NEEDED = (
+    "BPF.dump_func",
+    "BPF.get_syscall_fnname",
+    "BPF.perf_buffer_poll",
+    "BPF.ring_buffer_consume",
+    "USDT",
+    "table.PerfEventArray",
+    "table.RingBuf",
+)
+"""What is used of BCC."""
 
 
 class NoCompiler(Exception):
@@ -32,7 +43,10 @@ class CompilerFailed(Exception):
 
 
 def load_package(package: Path) -> Any:
-    """Import that one package, without opening the folder's others to this interpreter."""
+    """Import that one package, without opening the folder's others to this interpreter.
+
+    Raises ImportError if it isn't the BCC that this plugin is written for.
+    """
     spec = importlib.util.spec_from_file_location(
         "bcc", package / "__init__.py", submodule_search_locations=[str(package)]
     )
@@ -41,6 +55,13 @@ def load_package(package: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules["bcc"] = module
     spec.loader.exec_module(module)
+    for name in NEEDED:
+        try:
+            operator.attrgetter(name)(module)
+        except AttributeError:
+            raise ImportError(
+                f"BCC {version(package)} has no {name}, so it is too old or too new (0.26 is known to do)"
+            ) from None
     return module
 
 

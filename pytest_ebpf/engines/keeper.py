@@ -43,6 +43,7 @@ from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
     from typing import Any
 
 __all__ = ["KeptEngine", "keep"]
@@ -117,9 +118,23 @@ class KeptEngine:
             finally:
                 os.close(iterator)
 
-    def poke(self) -> None:
+    def poke(self) -> bool:
         """See base.Engine."""
-        _ffi.make_quiet_call()  # if a seccomp filter of the test refuses it, the programs see that too
+        return os.getpid() > 0  # it can't fail otherwise; and the interpreter makes no other call around it
+
+    def examine(self) -> tuple[str, ...]:
+        """See base.Engine."""
+        try:
+            with self._connection() as channel:
+                channel.settimeout(STOP_SECONDS)
+                answer, _ = _ask(channel, {"do": "examine", "session": self._session})
+        except TimeoutError:
+            return (f"the keeper of the eBPF programs, process {self.pid}, gives no answer",)
+        except EbpfError as error:
+            return (f"the keeper of the eBPF programs: {error}",)
+        except (OSError, EOFError):
+            return ()  # it ended, which the programs' silence tells; or this process may not, or can't, reach it
+        return tuple(answer["damage"])
 
     def stop(self) -> None:
         """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
@@ -288,13 +303,16 @@ class _Keeper:
     def __init__(self, engine: Any, loading: Meanwhile, listener: socket.socket) -> None:
         self._listener = listener
         self._engine = engine
-        self._rings: Meanwhile | None = Meanwhile(_create_rings)
+        self._spare: Meanwhile | None = Meanwhile(_create_rings)
         """Those of the first session, made while the programs are loaded."""
         self._started: Started = loading.get()
         self._owners: dict[int, int] = {}
         """The pidfd of each session's process."""
+        self._rings: dict[int, list[int]] = {}
+        """Numbers of each session's rings."""
         # Any user of the machine can read the address in /proc/net/unix.
         self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
+        self._programs = [(*each, kernel.program_number(each[2])) for each in self._engine.links]
         self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
 
     def serve(self) -> None:
@@ -328,12 +346,13 @@ class _Keeper:
             args = ("join the recorder", f"{SESSIONS} test processes share it already", "run fewer workers")
             return _send(channel, {"error": "EngineUnavailable", "args": args}, [])
         try:
-            rings: list[int] = _create_rings() if self._rings is None else self._rings.get()
-            self._rings = None
+            rings: list[int] = _create_rings() if self._spare is None else self._spare.get()
+            self._spare = None
         except ProbeError as problem:
             os.close(owner)
             return _send(channel, {"error": "ProbeError", "args": problem.args}, [])
         self._owners[session] = owner
+        self._rings[session] = [kernel.map_number(ring) for ring in rings]
         shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
         answer = {
             "pid": os.getpid(),
@@ -370,6 +389,8 @@ class _Keeper:
         elif request["do"] == "leave":
             self._end(request["session"])
             _send(channel, {"last": not self._owners}, [])
+        elif request["do"] == "examine":
+            _send(channel, {"damage": [*self._damage(request["session"])]}, [])
         else:
             self._enrol(channel, request)
 
@@ -383,9 +404,31 @@ class _Keeper:
         waited: list[Any] = [channel, owner]
         select.select(waited, [], [], START_SECONDS)  # until the asker hangs up, or ends
 
+    def _damage(self, session: int) -> Iterator[str]:
+        """What isn't as it was when the session began."""
+        for name, link, program, number in self._programs:
+            try:
+                attached = kernel.program_of_link(link)
+                missed = kernel.missed_runs(program)
+            except kernel.Refused as error:
+                yield f"the eBPF program {name} is attached no more: {error.strerror}"
+                continue
+            if attached != number:
+                yield f"the eBPF program {name} was replaced by another one"
+            if missed:
+                yield f"the kernel left out {missed:,} runs of the eBPF program {name}"
+        for place, number in enumerate(self._rings[session]):
+            try:
+                found = kernel.ring_number(self._started.maps["rings"], 2 * session + place)
+            except kernel.Refused:
+                found = 0
+            if found != number:
+                yield "the memory that the eBPF programs write to was replaced"
+
     def _end(self, session: int) -> None:
         """Follow none of its tasks any more."""
         os.close(self._owners.pop(session))
+        del self._rings[session]
         if not self._owners:
             return  # nor is there a program any more, in a moment
         memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
@@ -394,7 +437,10 @@ class _Keeper:
                 memory.view[slot * TASK_BYTES + SESSION_OFFSET] = SESSIONS
         memory.close()
         for place in range(2):
-            _ffi.remove_ring(self._started.maps["rings"], 2 * session + place)
+            try:
+                _ffi.remove_ring(self._started.maps["rings"], 2 * session + place)
+            except OSError:
+                continue  # somebody else took it out, or froze the map: the other sessions go on
 
 
 SHARED_MAPS = ("controls", "tasks", "losses", "specs", "slots")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ebpf
-from pytest_ebpf import decode, files, scope, session
+from pytest_ebpf import decode, files, integrity, scope, session
 from pytest_ebpf.engines import base, libbpf, variant
 from pytest_ebpf.syscalls import RING
 
@@ -170,6 +170,10 @@ def test_task() -> None:
     assert offsets["event.since"] == session.TASK_SINCE_OFFSET
     assert offsets["certain"] == session.CERTAIN_OFFSET
     assert offsets["session"] == base.SESSION_OFFSET
+    assert offsets["event.pid"] == integrity.PID_OFFSET
+    assert offsets["event.tid"] == integrity.TID_OFFSET == integrity.PID_OFFSET + 4, "read as one"
+    assert offsets["muted"] == integrity.MUTED_OFFSET
+    assert int(re.findall(r"#define TID_LIMIT (\d+)", EVENTS_H)[0]) == integrity.TID_LIMIT
     assert offsets["event"] == 0, "a call in flight is the first bytes of its task"
     assert offsets["event.call"] == session.CALL_OFFSET
     assert offsets["ns_tid"] == session.IDS_OFFSET
@@ -199,6 +203,9 @@ def test_control() -> None:
     wide = {"LOCKS_FROM": "locks_from", "LOCKS_TO": "locks_to"}
     for constant, name in wide.items():
         assert getattr(session, constant) * 8 == offsets[name], name
+    fixed = {word for name in ("self_pid", "root_mnt", "root") for word in (offsets[name] // 4,)}
+    fixed |= {offsets[name] // 4 + half for name in (*wide.values(), "root_mnt", "root") for half in (0, 1)}
+    assert set(integrity.FIXED) == fixed
     # The rest is the programs' own.
     assert offsets.keys() - {*constants.values(), *wide.values()} == {"root", "root_mnt", "pad"}
 
