@@ -138,9 +138,10 @@ GLOBAL u64 identify_socket(u64 file_address, u64 inode_address)
 GLOBAL u64 identify(u64 file_address)
 {
 	struct file *file = (void *)file_address;
-	u64 part[FILE_BYTES / 8];
-	if (bpf_probe_read_kernel(part, sizeof(part), file))
+	struct blob *blob = present_blob(); /* as the stack has no room for it */
+	if (!blob || bpf_probe_read_kernel(blob->data, FILE_BYTES, file))
 		return 0;
+	u8 *part = blob->data;
 	struct inode *inode = FILE_PART(part, file, struct inode *, f_inode);
 	if ((READ(inode, i_mode) & S_IFMT) == S_IFSOCK)
 		return identify_socket(file_address, (u64)inode);
