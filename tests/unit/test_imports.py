@@ -18,11 +18,11 @@ PACKAGE = Path(pytest_ebpf.__file__).parent
 MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(pytest_ebpf.__path__, "pytest_ebpf."))])
 # A module may import those of lower layers, and of its own.
 LAYERS = [
-    ["errors", "events", "step", ""],
+    ["alike", "errors", "events", "step", ""],
     ["syscalls", "features"],
     ["notation", "files", "effects", "names"],
-    ["match", "decode", "links"],
-    ["columns"],
+    ["decode"],
+    ["match", "links"],
     ["report"],
     ["question"],
     ["counting", "destinations", "durability", "leaks", "ordering", "places", "programs"],
@@ -35,7 +35,7 @@ LAYERS = [
     ["engines.bcc"],
     ["engines.keeper", "engines.run_keeper"],
     ["engines"],
-    ["integrity"],
+    ["integrity", "store"],
     ["session"],
     ["probes"],
     ["recording", "late"],
