@@ -475,17 +475,19 @@ class Session:
         control = self._control
         if control[SEGMENT] != self._words.get(SEGMENT, 0):
             self._tell_damage("the recorder's control page was overwritten")
-        control[PAUSED_FROM] = self._control[FIRST] if self._pauses else NEVER
+        # From here on nothing is called, so no exception of a signal handler comes between the stores.
+        tag, segment, stamp = self._tag, self.last_segment, BETWEEN | self._betweens + 1
+        control[PAUSED_FROM] = control[FIRST] if self._pauses else NEVER
         if self._open and not self._pauses:
-            control[TAG], control[NOW] = self._tag, self.last_segment
-            control[SEGMENT] = self.last_segment
-            self._words = {SEGMENT: self.last_segment, TAG: control[TAG], NOW: self.last_segment}
+            control[TAG], control[NOW] = tag, segment
+            control[SEGMENT] = segment
+            self._words = {SEGMENT: segment, TAG: tag, NOW: segment}
         else:
             self._betweens += 1
-            control[BETWEEN_STAMP] = BETWEEN | self._betweens
+            control[BETWEEN_STAMP] = stamp
             control[SEGMENT] = 0
-            control[TAG], control[NOW] = self._tag, self.last_segment
-            self._words = {SEGMENT: 0, TAG: control[TAG], NOW: self.last_segment, BETWEEN_STAMP: control[BETWEEN_STAMP]}
+            control[TAG], control[NOW] = tag, segment
+            self._words = {SEGMENT: 0, TAG: tag, NOW: segment, BETWEEN_STAMP: stamp}
 
     def _label_of(self, tag: int) -> str | None:
         """Of the test and phase, or the fixture, that a tag names; None if it is before all of them."""
