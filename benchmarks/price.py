@@ -58,9 +58,9 @@ NOTES = """
   kernel takes the slow way into each call, for every process of the machine. The recorder's own share is the difference
   of the two rows: two looks into an array.
 - **A traced call**: the rows "part" say what its programs are made of. Two readings of the clock, the event written to
-  the ring, the thread's name and one read of memory are 95 of some 115 ns; the rest is the way to the task, its session,
-  its call and its ring. Empty programs and the bare call together take as long as those five parts, so 1.5 times the
-  empty programs is out of reach for a record with both times and the name in it.
+  the ring, the thread's name and one read of memory are 95 of some 115 ns; the rest is the way to the task, its session
+  and its call. Empty programs and the bare call together take as long as those five parts, so 1.5 times the empty
+  programs is out of reach for a record with both times and the name in it.
 - **open and close** are two such calls, and a third record for the path. What an open file is told by is read from the
   kernel's memory, name by name up to the root: nothing that the kernel counts changes with every rename, mount and
   removal, so a remembered answer could be an old one. What lies side by side is read at once: 18 reads where there were
@@ -330,7 +330,8 @@ def suites(folder: Path) -> Iterator[Row]:
                 *options,
             ]
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([*command, "test_it.py"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            subprocess.run([*command, "test_it.py"], cwd=folder, check=True, **silent)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             best[kind] = min(best[kind], after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     unused, bare = best["with the plugin, unused"], best["without the plugin"]
