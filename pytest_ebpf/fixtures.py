@@ -63,7 +63,8 @@ class SessionSource:
             self.phases = Phases(self._session, policy.suite_rules(self._config))
 
     def _start(self) -> Session:
-        engine = engines.create(self.choice.engine, self._address, is_lent=self.choice.is_lent)
+        choice, memory = self.choice, self.settings.memory
+        engine = engines.create(choice.engine, self._address, is_lent=choice.is_lent, memory=memory)
         engine.prepare()
         from .amendments import Amendments
         from .session import Session

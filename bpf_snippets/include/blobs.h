@@ -31,7 +31,7 @@ INLINE long emit_blob(struct blob *blob)
 	BARRIER(size);
 	if (size > sizeof(blob->data))
 		size = sizeof(blob->data);
-	return emit(1, blob, 16 + size);
+	return emit(1, blob, 16 + size, 0);
 }
 
 /* A blob of eight bytes, without the way over the scratch memory. */
@@ -43,5 +43,5 @@ INLINE long emit_word(u64 call, u8 event_kind, u8 kind, u8 arg, u64 word)
 		u8 kind, arg, flags, event_kind;
 		u64 word;
 	} blob = {.call = call, .size = 8, .kind = kind, .arg = arg, .event_kind = event_kind, .word = word};
-	return emit(1, &blob, sizeof(blob));
+	return emit(1, &blob, sizeof(blob), 0);
 }

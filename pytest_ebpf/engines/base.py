@@ -15,6 +15,7 @@ __all__ = [
     "EVENTS_BYTES",
     "LENT",
     "LENT_TO",
+    "MEMORY_BYTES",
     "SESSIONS",
     "SESSION_OFFSET",
     "TASK_BYTES",
@@ -30,7 +31,7 @@ ENGINES = ("libbpf", "bcc")
 LENT_TO = "PYTEST_EBPF_LENT_TO"
 """Environment variable of the keeper: the uid of another user whose processes it serves."""
 
-# Sizes of the maps, as bpf_snippets/include/events.h has them; the rings are as large as one likes.
+# Sizes of the maps, as bpf_snippets/include/events.h has them.
 SESSIONS = 64
 TASK_SLOTS = 32768
 TASK_BYTES = 192
@@ -38,6 +39,8 @@ SESSION_OFFSET = 163
 """Of the session in struct task."""
 EVENTS_BYTES = 64 << 20
 BLOBS_BYTES = 32 << 20
+MEMORY_BYTES = 1 << 30
+"""What the events of one test may take, unless told."""
 
 
 LENT = "PYTEST_EBPF_LENT"
@@ -59,7 +62,8 @@ class Started(NamedTuple):
     library: str
     """Name and version of what loaded the programs."""
     maps: Mapping[str, int]
-    """File descriptor of every map by its name in the snippets, and of the session's rings: events, blobs."""
+    """File descriptor of every map by its name in the snippets, and of the session's rings and memory: events, blobs,
+    spool."""
     session: int
     """Which one it is of those that share the programs: its row of ``controls`` and ``losses``."""
     probes: tuple[Probe, ...]
@@ -68,6 +72,8 @@ class Started(NamedTuple):
     """Snippets that this kernel can't run; see docs/kernels.md."""
     numbers: Mapping[str, int] = MappingProxyType({})
     """By which the kernel knows the maps, where the engine tells: for programs of the user's that ask them too."""
+    memory: int = MEMORY_BYTES
+    """How many bytes the events of one test may take: see spool.py."""
 
 
 class Engine(Protocol):

@@ -8,14 +8,15 @@ is no child of pytest: a test that waits for any child must not meet it.
 One keeper serves all the workers of a test run, so that a call runs the programs once however many they are. They
 find it by its *address*, a name in the abstract namespace of unix sockets that is hard to guess.
 
-Run as a script (``python -I -S keeper.py ENGINE ADDRESS SOCKET PIDFD``) this file is the keeper; imported it is the
-client. The keeper imports little, as the session waits for it: what only the client needs is imported where that
+Run as a script (``python -I -S keeper.py ENGINE ADDRESS SOCKET PIDFD BYTES``) this file is the keeper; imported it is
+the client. The keeper imports little, as the session waits for it: what only the client needs is imported where that
 needs it.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import errno
 import json
 import os
@@ -23,6 +24,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
@@ -34,6 +36,7 @@ from pytest_ebpf.engines.base import (
     EVENTS_BYTES,
     LENT,
     LENT_TO,
+    MEMORY_BYTES,
     SESSION_OFFSET,
     SESSIONS,
     TASK_BYTES,
@@ -41,6 +44,7 @@ from pytest_ebpf.engines.base import (
     Probe,
     Started,
 )
+from pytest_ebpf.engines.spool import Spool
 from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 
 if TYPE_CHECKING:
@@ -51,6 +55,10 @@ __all__ = ["KeptEngine"]
 
 START_SECONDS = 60
 STOP_SECONDS = 10
+RETRY_SECONDS = 0.002
+"""Until the keeper looks again at a ring that it couldn't empty."""
+PRIORITY = -15
+"""What the keeper would have: it works for moments, and while it waits rings fill up."""
 MAX_FDS = 64
 MAX_ANSWER = 1 << 18
 ERRORS: dict[str, type[EngineUnavailable] | type[ProbeError]] = {
@@ -67,12 +75,15 @@ class KeptEngine:
 
     records_real_calls = True
 
-    def __init__(self, name: str, address: str | None = None, *, is_lent: bool = False) -> None:
+    def __init__(
+        self, name: str, address: str | None = None, *, is_lent: bool = False, memory: int = MEMORY_BYTES
+    ) -> None:
         if name not in ENGINES:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
         self.name = name
         self._is_shared = address is not None
         self._is_lent = is_lent
+        self._memory = memory
         self.address = address or os.urandom(16).hex()
         """By which others can join."""
         self._session: int | None = None
@@ -99,6 +110,7 @@ class KeptEngine:
             maps=dict(zip(answer["maps"], fds, strict=True)),
             session=answer["session"],
             probes=tuple(Probe(*each) for each in answer["probes"]),
+            memory=self._memory,
             missing=tuple(answer["missing"]),
             numbers=answer["numbers"],
         )
@@ -176,7 +188,7 @@ class KeptEngine:
         owner = os.pidfd_open(os.getpid())
         try:
             with self._connection() as channel:
-                return _ask(channel, {"do": "join"}, [owner])
+                return _ask(channel, {"do": "join", "memory": self._memory}, [owner])
         except (ConnectionRefusedError, EOFError, ConnectionResetError):
             return None
         finally:
@@ -215,7 +227,7 @@ class KeptEngine:
             with theirs:
                 command = [sys.executable, "-I", "-S", "-B", __file__, self.name, self.address]
                 starter = subprocess.Popen(
-                    [*command, str(theirs.fileno()), str(owner)],
+                    [*command, str(theirs.fileno()), str(owner), str(self._memory)],
                     pass_fds=(theirs.fileno(), owner),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -288,6 +300,12 @@ class _Keeper:
         """The pidfd of each session's process."""
         self._rings: dict[int, list[int]] = {}
         """Numbers of each session's rings."""
+        self._spools: dict[int, tuple[Spool, list[int]]] = {}
+        """What was moved out of each session's rings, and their descriptors."""
+        self._filling = select.epoll()
+        """Is told when a ring has passed another quarter."""
+        self._is_held_up = False
+        """Something stays in a ring that is to be moved."""
         # Any user of the machine can read the address in /proc/net/unix.
         self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
         from pytest_ebpf.engines import _ffi, kernel
@@ -298,8 +316,7 @@ class _Keeper:
     def serve(self) -> None:
         """Until the last session ended."""
         while self._owners:
-            waited: list[Any] = [self._listener, *self._owners.values()]
-            ready, _, _ = select.select(waited, [], [])
+            ready = self._wait([self._listener, *self._owners.values()])
             for session, owner in [*self._owners.items()]:
                 if owner in ready:
                     self._end(session)
@@ -314,8 +331,23 @@ class _Keeper:
                     except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError):
                         continue  # who asked is gone, or none of ours
 
-    def join(self, owner: int) -> tuple[dict[str, Any], list[int]]:
-        """A new session of the process ``owner``: the answer, and descriptors of its maps."""
+    def _wait(self, fds: list[Any], seconds: float | None = None) -> list[Any]:
+        """Which of them are ready, or none after a time. The rings are emptied meanwhile."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            limits = [RETRY_SECONDS] if self._is_held_up else []
+            limits += [] if deadline is None else [max(deadline - time.monotonic(), 0)]
+            ready, _, _ = select.select([*fds, self._filling], [], [], min(limits, default=None))
+            if self._filling in ready:
+                self._filling.poll(0)
+                ready.remove(self._filling)
+            # One that was told of may be only one of those that are filling up.
+            self._is_held_up = sum(spool.move() for spool, _ in self._spools.values()) > 0
+            if ready or (deadline is not None and time.monotonic() >= deadline):
+                return ready
+
+    def join(self, owner: int, memory: int) -> tuple[dict[str, Any], list[int]]:
+        """A new session of the process ``owner``: the answer, and descriptors of its maps, which stay the keeper's."""
         from pytest_ebpf.engines import _ffi, kernel
 
         session = next((each for each in range(SESSIONS) if each not in self._owners), None)
@@ -328,6 +360,7 @@ class _Keeper:
             for place, size in enumerate((EVENTS_BYTES, BLOBS_BYTES)):
                 rings.append(_ffi.create_ring(size))
                 _ffi.put_ring(self._started.maps["rings"], 2 * session + place, rings[place])
+            spool = Spool([*zip(rings, (EVENTS_BYTES, BLOBS_BYTES), strict=True)], memory)
         except OSError as error:
             for ring in rings:
                 os.close(ring)
@@ -337,25 +370,26 @@ class _Keeper:
             return {"error": "ProbeError", "args": args}, []
         self._owners[session] = owner
         self._rings[session] = [kernel.map_number(ring) for ring in rings]
+        self._spools[session] = spool, rings
+        for ring in rings:
+            self._filling.register(ring, select.EPOLLIN | select.EPOLLET)
         shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
         answer = {
             "pid": os.getpid(),
             "session": session,
             "library": self._started.library,
-            "maps": [*shared, "events", "blobs"],
+            "maps": [*shared, "events", "blobs", "spool"],
             "missing": self._started.missing,
             "numbers": {name: kernel.map_number(fd) for name, fd in shared.items()},
             "probes": [(probe.program, probe.hook) for probe in self._started.probes],
         }
-        return answer, [*shared.values(), *rings]
+        return answer, [*shared.values(), *rings, spool.fd]
 
     def _answer(self, channel: socket.socket) -> None:
+        self._wait([channel], START_SECONDS)
         request, fds = _receive(channel)
         if request["do"] == "join":
-            answer, given = self.join(fds[0])
-            _send(channel, answer, given)
-            for ring in given[-2:]:
-                os.close(ring)
+            _send(channel, *self.join(fds[0], request["memory"]))
         elif request["session"] not in self._owners:
             _send(channel, {"refused": f"session {request['session']}: it isn't running"}, [])
         elif request["do"] == "leave":
@@ -373,8 +407,7 @@ class _Keeper:
         _send(channel, {}, [iterator])
         os.close(iterator)
         owner = self._owners[request["session"]]
-        waited: list[Any] = [channel, owner]
-        select.select(waited, [], [], START_SECONDS)  # until the asker hangs up, or ends
+        self._wait([channel, owner], START_SECONDS)  # until the asker hangs up, or ends
 
     def _damage(self, session: int) -> Iterator[str]:
         """What isn't as it was when the session began."""
@@ -405,6 +438,11 @@ class _Keeper:
 
         os.close(self._owners.pop(session))
         del self._rings[session]
+        spool, rings = self._spools.pop(session)
+        spool.close()
+        for ring in rings:
+            self._filling.unregister(ring)
+            os.close(ring)
         memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
         for slot, owner in enumerate(bytes(memory.view[SESSION_OFFSET::TASK_BYTES])):
             if owner == session:
@@ -432,7 +470,7 @@ def _engine(name: str) -> Any:
     raise ValueError(name)
 
 
-def _keep(name: str, address: str, channel_fd: int, owner: int) -> None:
+def _keep(name: str, address: str, channel_fd: int, owner: int, memory: int) -> None:
     """The life of the keeper: start, answer, and hold on until the last owner ends."""
     if os.fork():
         os._exit(0)
@@ -449,7 +487,7 @@ def _keep(name: str, address: str, channel_fd: int, owner: int) -> None:
             listener.bind(_name(address))
             listener.listen(SESSIONS)
             keeper = _Keeper(name, listener)
-            answer, fds = keeper.join(owner)
+            answer, fds = keeper.join(owner, memory)
         except (EngineUnavailable, ProbeError) as error:
             answer, fds = {"error": type(error).__name__, "args": error.args}, []
         except OSError as error:
@@ -460,10 +498,10 @@ def _keep(name: str, address: str, channel_fd: int, owner: int) -> None:
             listener.close()
         _send(channel, answer, fds)
     if keeper is not None and fds:
-        for ring in fds[-2:]:
-            os.close(ring)
+        with contextlib.suppress(PermissionError):  # then a busy machine may let it wait, and more be lost
+            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         keeper.serve()
 
 
 if __name__ == "__main__":
-    _keep(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    _keep(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
