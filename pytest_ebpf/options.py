@@ -23,10 +23,10 @@ HELP = {
     "engine": "what loads the eBPF programs (default: auto)",
     "unavailable": "what a test that is to be recorded does where the engine can't run (default: fail)",
     "trace": "which tests get a section with their kernel events (default: failed)",
-    "summary": "show the most expensive tests by calls, opens, bytes, syncs, children and time in calls; records every "
-    "test",
     "memory": "how much memory the events of one test may take, such as 512MiB; what is beyond is counted, not held "
     "(default: 1GiB)",
+    "summary": "show the most expensive tests by calls, opens, bytes, syncs, children and time in calls; records every "
+    "test",
     "export": "write what each test did into this folder, as JSON Lines and as a trace for ui.perfetto.dev; records "
     "every test",
     "no_network": "the suite's policy: no test uses the network (as no_network in ebpf_policy)",

@@ -130,7 +130,7 @@ class Session:
         self._losses: dict[int, Counter[int]] = {}
         self._passed: dict[int, Counter[int]] = {}
         """Calls of each segment, by number, that were counted and not held, as there was enough."""
-        self._passed_rings = self._passed_late = 0
+        self._passed_late = 0
         self._unheard = (0.0, 0.0)
         """What was left in the rings when the keeper was waited for in vain."""
         self.late: list[Owner] = []
@@ -501,7 +501,6 @@ class Session:
             self.find_late()
             self._losses.clear()
             self._passed.clear()
-            self._passed_rings = 0
             self.scope.forget()
             # A recording that somebody kept has the old one.
             flying = [raw.call for raw in self._in_flight()]
@@ -823,13 +822,11 @@ class Session:
         else:
             notes, passed = self._store.pass_over(block)
             for trait, count in passed.items():
-                if trait.kind == RING_KIND:
-                    self._passed_rings += count
-                elif trait.segment >= BETWEEN:
+                if trait.segment >= BETWEEN:
                     self._passed_late += count
                 else:
-                    row = min(trait.number, CALL_NUMBERS - 1)
-                    self._passed.setdefault(trait.segment, Counter())[row] += count
+                    number = trait.nr if trait.kind == RING_KIND else min(trait.nr, CALL_NUMBERS - 1)
+                    self._passed.setdefault(trait.segment, Counter())[number] += count
         for raw, blobs in notes:
             self._take_note(raw, blobs)
 
@@ -895,7 +892,7 @@ class Session:
                 "start fewer processes and threads at one time",
                 count=tasks,
             )
-        rings = self._control[LOST_RINGS] - self._lost_before[LOST_RINGS] + self._passed_rings
+        rings = self._control[LOST_RINGS] - self._lost_before[LOST_RINGS]
         if rings:
             yield Gap(
                 f"{rings:,} operations on an io_uring found no room in the recorder's memory",

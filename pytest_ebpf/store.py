@@ -218,12 +218,15 @@ class Store:
         """As `take_events`, but hold nothing of the calls: only tell how many there are of each trait."""
         notes: list[tuple[RawCall, list[Blob]]] = []
         traits: list[bytes] = []
+        ended: list[int] = []
         for row, (call, _, _, _, trait) in enumerate(ROW.iter_unpack(block)):
             if trait[WHICH][2] in EVENTS:
-                self._waiting.pop(call, None)
+                ended.append(call)
                 traits.append(trait)
             else:
                 notes.append((self._unpacked(block, row), self.waiting(call)))
+        for call in ended:
+            self._waiting.pop(call, None)
         return notes, Counter({self._trait(trait): count for trait, count in Counter(traits).items()})
 
     # -- reading ------------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_keeper_that_is_stopped(ebpf: Recording, keeper: int, until: Until) -> N
             recording.assert_max(getppid=MORE_THAN_A_RING - 1)
         with pytest.raises(InconclusiveRecording, match="getppid calls found no room"):
             recording.assert_no_syscall("getppid", comm="x")
-        (gap,) = (gap for gap in recording.gaps if gap.calls == {"getppid"})
+        (gap,) = (gap for gap in recording.gaps if gap.calls == frozenset({"getppid"}))
         assert gap.exact
         assert all(gap.exact for gap in recording.gaps)
         assert gap.count == MORE_THAN_A_RING - len(recording.syscalls("getppid").known)

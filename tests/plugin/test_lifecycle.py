@@ -246,6 +246,7 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
         "pytest_ebpf.options",
         "pytest_ebpf.plugin",
         "pytest_ebpf.policy",
+        "pytest_ebpf.sizes",
         "pytest_ebpf.sources",
         "pytest_ebpf.stash",
         "pytest_ebpf.step",

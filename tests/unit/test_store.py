@@ -451,6 +451,42 @@ def test_memory_is_given_back() -> None:
         assert recording._session._held[0] < 1000
 
 
+def test_more_than_may_be_held() -> None:
+    """It is counted by name and window; starts and ends of processes are still heard of; the next test has its own."""
+    engine = FakeEngine()
+    engine.memory = 1 << 20
+    with engine.recording() as recording:
+        session = recording._session
+        with recording.window() as first:
+            for number in range(20_011):
+                engine.call("getppid")
+                if number % 1009 == 0:
+                    recording.syscalls("swapoff")
+        with recording.window() as second:
+            engine.call("getppid")
+            engine.ring("IORING_OP_NOP")
+            engine.fork(CHILD)
+            engine.exec(CHILD, "/bin/cat", ["cat"])
+            engine.exit(CHILD, code=7)
+        assert session._store.nbytes < (1 << 20) + 1009 * STRIDE * 2
+        first.assert_syscall("getppid", count=20_011)
+        second.assert_syscall("getppid", count=1)
+        second.assert_syscall("clone", count=1)
+        first.assert_no_syscall("openat", path="/etc/passwd")
+        with pytest.raises(InconclusiveRecording, match="getppid calls found no room"):
+            first.assert_no_syscall("getppid", comm="x")
+        assert {gap.reason.split(" ", 1)[1] for gap in second.gaps} >= {
+            "getppid calls found no room in the recorder's memory",
+            "IORING_OP_NOP calls found no room in the recorder's memory",
+        }
+        assert [(end.exe, end.args["exit_code"]) for end in second._ends()] == [("/bin/cat", 7)]
+        session.begin_test(session.current)
+        recording.open()
+        engine.call("getppid")
+        recording.assert_syscall("getppid", count=1)
+        assert recording.complete, recording.gaps
+
+
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
 def test_conditions_hang_on_deciding_arguments(arch: str) -> None:
     """What makes another argument mean something else is the same for calls that are alike."""
