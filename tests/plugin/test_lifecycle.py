@@ -160,7 +160,7 @@ class Plugin:
     def keep(self):
         return kept.append
 
-engines.create = lambda name, address, *, is_lent: FakeEngine()
+engines.create = lambda name, address, *, is_lent, memory: FakeEngine()
 features.choose = lambda wanted, lent: features.Choice("libbpf", "made up")
 assert pytest.main(["-q", "-p", "no:hypothesispytest"], plugins=[Plugin()]) == 0
 ebpf, *managers = kept

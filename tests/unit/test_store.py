@@ -6,6 +6,7 @@ import contextlib
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,7 +64,8 @@ CALLS = [
     "copy_file_range", "execve", "getppid", "kill", "io_submit", "mount", "fstat",
 ]  # fmt: skip
 RING_CALLS = ["IORING_OP_OPENAT", "IORING_OP_UNLINKAT", "IORING_OP_SEND", "IORING_OP_READ"]
-REGISTERS = st.sampled_from([(1 << 64) - 100, 0, 1, 3, 5, 0o1101, 0x241, 4096, 1 << 40])
+NUMBERS = [(1 << 64) - 100, 0, 1, 2, 3, 5, 0o1101, 0x241, 4096, 1 << 40]
+REGISTERS = st.sampled_from(NUMBERS)
 STEPS = st.fixed_dictionaries(
     {
         "name": st.sampled_from(CALLS),
@@ -325,6 +327,90 @@ def test_effects(steps: list[dict[str, Any]]) -> None:
                 found, unsure = asked.select(fast)
                 assert list(found) == [event for event in slow if asked.test(event)]
                 assert list(unsure) == [event for event in slow if asked.test(event) is None]
+
+
+def differences(name: str) -> Iterator[dict[str, Any]]:
+    """Calls of one name: one, and each that differs from it in one thing, alone and with no path or an empty one."""
+    plain: dict[str, Any] = {
+        "name": name,
+        "args": [3] * 6,
+        "path": ["passwd", "made"],
+        "base": "/etc",
+        "file": FILES[:2],
+        "address": ADDRESSES[:1],
+        "ret": 3,
+        "unread": 0,
+        "lost": 0,
+        "flags": 0,
+        "tid": None,
+        "times": 1,
+        "flying": False,
+        "window": False,
+        "look": False,
+        "ring": None,
+    }
+    for paths in [["passwd", "made"], []] if name != "sendmmsg" else [[]]:
+        base = {**plain, "path": paths}
+        yield base
+        for place in range(6):
+            yield from ({**base, "args": [*[3] * place, number, *[3] * (5 - place)]} for number in NUMBERS)
+        for key, values in {
+            "path": [[path, "made"] for path in PATHS],
+            "base": ["/", "/tmp"],
+            "file": [[each, FILES[1]] for each in FILES] + [[FILES[0], each] for each in FILES] + [[]],
+            "address": [[each] for each in ADDRESSES] + [ADDRESSES, []],
+            "ret": [0, 1, 2, 10, -2, -9, -14, -115],
+            "unread": [1, 2, 4],
+            "lost": [1, 2, 4],
+            "flags": [1, 2, 8],
+            "tid": [CHILD, THREAD],
+        }.items():
+            yield from ({**base, key: value} for value in values)
+
+
+@pytest.mark.parametrize("name", sorted({*CALLS}))
+def test_each_difference(name: str) -> None:
+    """No two calls are taken for alike that differ in what a question may ask."""
+    with recorded([*differences(name)]) as (recording,):
+        slow = Slow(recording)
+        same(recording._events(None), slow._events(None))
+        assert list(recording._file_effects()) == list(slow._file_effects())
+        for names, filters in QUERIES:
+            asked = query(TABLE, *names, **filters)
+            found, unsure = asked.select(recording._events(asked.names))
+            answers = [(event, asked.test(event)) for event in slow._events(asked.names)]
+            assert list(found) == [event for event, answer in answers if answer]
+            assert list(unsure) == [event for event, answer in answers if answer is None]
+        for filters in EFFECT_QUERIES:
+            asked = effect_query(TABLE, "files", **filters)
+            effects, doubtful = asked.select(recording._file_effects())
+            verdicts = [(event, asked.test(event)) for event in slow._file_effects()]
+            assert list(effects) == [event for event, answer in verdicts if answer]
+            assert list(doubtful) == [event for event, answer in verdicts if answer is None]
+        if name in ("openat", "read", "write", "renameat2", "sendmmsg", "unlinkat"):
+            for assertion, args, kwargs in ASSERTIONS:
+                assert verdict(recording, assertion, args, kwargs) == verdict(slow, assertion, args, kwargs)
+
+
+def test_names_that_move(tmp_path: Path) -> None:
+    """The same call on the same path leads elsewhere once a name on the way was taken away."""
+    engine = FakeEngine()
+    folder = f"{tmp_path}/folder"
+    with engine.recording() as recording:
+        engine.call("mkdir", path=folder)
+        for _ in range(2):
+            engine.call("chmod", path=f"{folder}/file")
+        engine.call("rmdir", path=folder)
+        engine.call("chmod", path=f"{folder}/file")
+        slow = Slow(recording)
+        with pytest.raises(InconclusiveRecording):
+            slow.assert_only_writes_under(tmp_path)
+        for assertion, args in (
+            ("assert_only_writes_under", (folder,)),
+            ("assert_only_writes_under", (tmp_path,)),
+            ("assert_no_file_access", (f"{folder}/other",)),
+        ):
+            assert verdict(recording, assertion, args, {}) == verdict(slow, assertion, args, {})
 
 
 def verdict(recording: Assertions, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, list[str]]:
