@@ -354,7 +354,7 @@ def differences(name: str) -> Iterator[dict[str, Any]]:
         yield base
         for place in range(6):
             yield from ({**base, "args": [*[3] * place, number, *[3] * (5 - place)]} for number in NUMBERS)
-        for key, values in {
+        varied: dict[str, list[Any]] = {
             "path": [[path, "made"] for path in PATHS],
             "base": ["/", "/tmp"],
             "file": [[each, FILES[1]] for each in FILES] + [[FILES[0], each] for each in FILES] + [[]],
@@ -364,7 +364,8 @@ def differences(name: str) -> Iterator[dict[str, Any]]:
             "lost": [1, 2, 4],
             "flags": [1, 2, 8],
             "tid": [CHILD, THREAD],
-        }.items():
+        }
+        for key, values in varied.items():
             yield from ({**base, key: value} for value in values)
 
 
