@@ -52,7 +52,10 @@ INLINE void take_bytes(struct task *task, u64 arg, u8 kind, void *address, u64 s
 
 INLINE void take_message(struct task *task, u64 arg, u64 address)
 {
-	struct user_msghdr message;
+	struct {
+		void *name;
+		s32 namelen;
+	} message; /* the beginning of a struct user_msghdr */
 	if (bpf_probe_read_user(&message, sizeof(message), (void *)address)) {
 		task->event.unread |= 1 << arg;
 		return;

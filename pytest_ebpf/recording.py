@@ -190,6 +190,10 @@ class Recording(Assertions):
             return None
         return self._session.amendments.amend(self._session.calls(self.owner, part, None))
 
+    @property
+    def _is_blank(self) -> bool:
+        return self._session.is_blank(self._part)
+
     def _ends(self) -> Sequence[SyscallEvent]:
         return self._session.ends(self.owner, self._part)
 

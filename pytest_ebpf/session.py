@@ -59,6 +59,7 @@ SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID, GENERATION = range(6)
 LOST_RINGS, LOST_CALLS, TAG, NOW, FIRST, BETWEEN_STAMP, PAUSED_FROM, RUNNER = range(10, 18)
 LOCKS_FROM, LOCKS_TO = 9, 10
 """In words of eight bytes."""
+LOSSES = (LOST_TASKS, LOST_NOTES, LOST_RINGS, LOST_CALLS)
 REFUSED = 22
 NEVER = (1 << 32) - 1
 # Fields of struct task.
@@ -135,6 +136,7 @@ class Session:
         """What was left in the rings when the keeper was waited for in vain."""
         self.late: list[Owner] = []
         """The tests that have late events."""
+        self._numbers_of: dict[frozenset[str], frozenset[int]] = {}
         self._broken: list[Gap] = []
         self.damage: list[Gap] = []
         """Those of them that may have changed what earlier recordings hold, too."""
@@ -686,6 +688,21 @@ class Session:
                 *self._undecoded(owner, mine, part),
             )
 
+    def is_blank(self, part: Segments) -> bool:
+        """Whether it is certain that nothing at all was recorded since the current test began, which has this part.
+
+        Quickly told: False may also mean that a longer look is needed.
+        """
+        if self.amendments is not None or (self.started is not None and self.started.missing):
+            return False
+        with self._lock, self.unobserved():
+            self._check_kept(part)
+            self._drain()
+            if self._store.blocks or self._in_flight():
+                return False
+            self._check_alive()
+            return not self._broken and not any(self._control[word] for word in LOSSES)
+
     def living(self, owner: Owner, part: Segments) -> list[Process]:
         """The processes that were started in a part of a test and have not ended."""
         with self._lock, self.unobserved():
@@ -779,8 +796,11 @@ class Session:
             self.find_late()
 
     def _numbers(self, names: frozenset[str]) -> frozenset[int]:
-        numbers = (self.table.number(name) for name in names)
-        return frozenset(number for number in numbers if number is not None)
+        numbers = self._numbers_of.get(names)
+        if numbers is None:
+            found = (self.table.number(name) for name in names)
+            numbers = self._numbers_of[names] = frozenset(number for number in found if number is not None)
+        return numbers
 
     def _in_flight(self) -> list[RawCall]:
         found: list[RawCall] = []
@@ -864,6 +884,8 @@ class Session:
         self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
 
     def _lost_calls(self, part: Segments) -> Iterator[Gap]:
+        if not self._control[LOST_CALLS]:
+            return
         end = self.last_segment + 1 if part.end is None else part.end
         lost: Counter[int] = Counter()
         for segment in range(part.first, end):

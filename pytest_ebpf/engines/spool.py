@@ -12,15 +12,17 @@ which it has read each ring, and how much it holds.
 from __future__ import annotations
 
 import fcntl
-import mmap
 import os
-from collections.abc import Sequence
 
 from . import _ffi
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["HELD", "PIECE", "Spool", "area_bytes", "finished", "spool_bytes"]
 
-PAGE = mmap.PAGESIZE
+PAGE = os.sysconf("SC_PAGESIZE")
 HEADER_BYTES = 8
 BUSY = 1 << 31
 DISCARDED = 1 << 30
@@ -72,10 +74,9 @@ def _equal(column: list[int]) -> int:
 
 
 class Spool:
-    """The keeper's side of one session's rings."""
+    """The keeper's side of one session's rings. Raises OSError."""
 
-    def __init__(self, rings: Sequence[tuple[int, int]], limit: int) -> None:
-        """``rings`` are descriptors, which stay the caller's, and sizes. Raises OSError."""
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._rings: list[_Outlet] = []
         self.fd = os.memfd_create("pytest-ebpf-spool", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -84,11 +85,13 @@ class Spool:
             fcntl.fcntl(self.fd, *SEALS)
             self._page = _ffi.SharedMemory(self.fd, PAGE, writable=False)
             self._words = self._page.view.cast("Q")
-            for ring, size in rings:
-                self._rings.append(_Outlet(ring, size))
         except BaseException:
             os.close(self.fd)
             raise
+
+    def empty(self, rings: Sequence[tuple[int, int]]) -> None:
+        """Begin with these, by their descriptors, which stay the caller's, and sizes. Raises OSError."""
+        self._rings.extend(_Outlet(ring, size) for ring, size in rings)
 
     def close(self) -> None:
         """Unmap all; what the session has mapped stays."""

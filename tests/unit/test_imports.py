@@ -18,7 +18,7 @@ PACKAGE = Path(pytest_ebpf.__file__).parent
 MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(pytest_ebpf.__path__, "pytest_ebpf."))])
 # A module may import those of lower layers, and of its own.
 LAYERS = [
-    ["alike", "errors", "events", "sizes", "step", ""],
+    ["alike", "errors", "events", "step", ""],
     ["syscalls", "features"],
     ["notation", "files", "effects", "names"],
     ["decode"],
@@ -28,13 +28,13 @@ LAYERS = [
     ["counting", "destinations", "durability", "leaks", "ordering", "places", "programs"],
     ["rules"],
     ["assertions", "scope"],
-    ["engines.base", "engines._ffi"],
+    ["engines.base", "engines._ffi", "engines.meanwhile"],
     ["engines.spool"],
     ["engines.ring", "engines.loader", "engines.variant", "engines.btf", "engines.kernel", "engines.compiler"],
     ["engines.source", "engines.libbpf", "engines.headers", "engines.attacher"],
     ["engines.linker"],
     ["engines.bcc"],
-    ["engines.keeper"],
+    ["engines.keeper", "engines.run_keeper"],
     ["engines"],
     ["integrity", "store"],
     ["session"],

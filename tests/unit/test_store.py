@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,11 +18,13 @@ from pytest_ebpf import InconclusiveRecording, syscalls
 from pytest_ebpf.alike import Alike, alike
 from pytest_ebpf.assertions import Assertions
 from pytest_ebpf.decode import (
+    BLOB_HEADER,
     CALL_KIND,
     EVENT,
     RING_KIND,
     SINGULAR,
     Blob,
+    BlobFlag,
     BlobKind,
     RawCall,
     deciding,
@@ -467,6 +470,28 @@ def test_gaps(steps: list[dict[str, Any]]) -> None:
             for gap in recording.gaps:
                 found[next(words for words in (*told, "?") if words in gap.reason or words == "?")] += gap.count
             assert found == told
+
+
+def record(data: bytes) -> bytes:
+    """As it stands in its ring."""
+    return struct.pack("<II", len(data), 0) + data + bytes(-len(data) % 8)
+
+
+def test_a_path_that_was_read_at_the_end() -> None:
+    """The kernel may have written its answer there: that hangs on where the buffer is, so no two calls are alike."""
+    store = Store(TABLE, {})
+    flags = BlobFlag.REREAD
+    for call, buffer in ((1, 4096), (2, 1 << 40), (3, 1 << 40)):
+        blob = BLOB_HEADER.pack(call, 11, BlobKind.PATH, 1, flags, CALL_KIND) + b"/etc/passwd"
+        head = (call, call, call, 0, 0, 11, (1 << 64) - 100, 4096, buffer, 64, 0, 0)
+        store.take_blobs(record(blob))
+        number = TABLE.number("readlinkat")
+        store.take_events(record(EVENT.pack(*head, 7, 7, 1, 0, 0, number, CALL_KIND, 0, 0, 0, b"x")))
+    assert [store.event(place).path for place in store.rows(store.choose(lambda _: True))] == [
+        None,
+        "/etc/passwd",
+        "/etc/passwd",
+    ]
 
 
 def test_unasked_events_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
