@@ -305,7 +305,7 @@ def test_pytest_timeout(pytester: pytest.Pytester, method: str) -> None:
         result.assert_outcomes(passed=1, failed=2)
     else:
         assert result.ret == 1
-        assert "Timeout" in result.stderr.str()
+        assert "Timeout" in result.stdout.str() + result.stderr.str()
 
 
 def test_full_disk(pytester: pytest.Pytester) -> None:
