@@ -52,7 +52,10 @@ INLINE void take_bytes(struct task *task, u64 arg, u8 kind, void *address, u64 s
 
 INLINE void take_message(struct task *task, u64 arg, u64 address)
 {
-	struct user_msghdr message;
+	struct {
+		void *name;
+		s32 namelen;
+	} message; /* the beginning of a struct user_msghdr */
 	if (bpf_probe_read_user(&message, sizeof(message), (void *)address)) {
 		task->event.unread |= 1 << arg;
 		return;
@@ -219,7 +222,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	if (!slot)
 		return 0;
 	struct task *task = enter(slot);
-	struct control *c = control();
+	struct control *c = task ? control_of(task->session) : 0;
 	u32 nr = ctx->args[1];
 	struct spec *spec = spec_of(nr);
 	if (!task || !c || !spec)
@@ -280,7 +283,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!slot)
 		return 0;
 	struct task *task = enter(slot);
-	struct control *c = control();
+	struct control *c = task ? control_of(task->session) : 0;
 	if (!task || !c)
 		return 0;
 	u8 state = task->state;

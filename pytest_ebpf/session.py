@@ -14,41 +14,37 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 from .decode import (
-    CALL_KIND,
     EVENT,
     EVENT_BYTES,
     RING_KIND,
     Blob,
-    BlobKind,
     EventFlag,
     RawCall,
-    decode_call,
     decode_note,
     end_of_process,
-    parse_blob,
     program_of,
     specs,
 )
 from .engines._ffi import SharedMemory, interpreter_locks
 from .engines.base import BLOBS_BYTES, EVENTS_BYTES, SESSION_OFFSET, TASK_BYTES, TASK_SLOTS, Engine, Started
-from .engines.ring import HEADER_BYTES, Ring, RingStuck
+from .engines.ring import Ring, RingStuck
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
-from .files import Files
 from .integrity import TID_LIMIT, Integrity
-from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, LiveTask, Owner, Scope, Segments, process_of
-from .syscalls import RING, Table, is_opaque, table
+from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, LiveTask, Owner, Scope, Segments
+from .store import Calls, Store, Trait
+from .syscalls import Table, is_opaque, table
 
 if TYPE_CHECKING:
     from .amendments import Amendments
 
-__all__ = ["Calls", "Session"]
+__all__ = ["Session"]
 
 # Sizes of the maps, as bpf_snippets/include/scope.h declares them.
 CALL_NUMBERS = 512
@@ -62,6 +58,7 @@ SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID, GENERATION = range(6)
 LOST_RINGS, LOST_CALLS, TAG, NOW, FIRST, BETWEEN_STAMP, PAUSED_FROM, RUNNER = range(10, 18)
 LOCKS_FROM, LOCKS_TO = 9, 10
 """In words of eight bytes."""
+LOSSES = (LOST_TASKS, LOST_NOTES, LOST_RINGS, LOST_CALLS)
 REFUSED = 22
 NEVER = (1 << 32) - 1
 # Fields of struct task.
@@ -75,15 +72,6 @@ OWN_TAG_OFFSET = 164
 CERTAIN_OFFSET = 180
 LIVE_TASK = struct.Struct("<24xQ64xII24x16s12xI4xI")
 """Of struct task: the image, pid, tid, name, pid in its own PID namespace, and the tag of its creation."""
-# Fields of struct event.
-SEGMENT_OFFSET = 104
-TAG_OFFSET = 108
-SINCE_OFFSET = 112
-KIND_OFFSET = 118
-FLAGS_OFFSET = 119
-UNREAD_OFFSET = 120
-LOST_OFFSET = 121
-NUMBER_OFFSET = 116
 UNRECORDED, RECORDED = 1, 2
 """Of struct task's `state`."""
 RING_FILE = "anon_inode:[io_uring]"
@@ -105,8 +93,6 @@ BY_ENTRY, BY_EXIT = 1, 2
 ENROLMENTS = 3
 """How often the processes that are there are looked for: until no new one is found."""
 
-STRIDE = HEADER_BYTES + EVENT_BYTES
-
 
 class Session:
     """A running engine and all that it has recorded and not yet dropped."""
@@ -118,6 +104,8 @@ class Session:
         self._shift_ns = clock_shift_ns() if engine.records_real_calls else 0
         self.amendments: Amendments | None = None
         """What plugins make of the events."""
+        self.snippets: Callable[[], Mapping[str, Path]] = dict
+        """The BCC programs that plugins ship, by name."""
         self.last_segment = 0
         self._owner_of = [Owner(Kind.UNRECORDED, "?")]
         """Of each segment; what serves the test runner has number 0."""
@@ -138,13 +126,9 @@ class Session:
         """By the current test."""
         self._pauses: set[object] = set()
         self._losses: dict[int, Counter[int]] = {}
-        self._blocks: list[bytes] = []
-        self._unsearched: list[bytes] = []
-        """Those in which no late events were looked for yet."""
         self.late: list[Owner] = []
         """The tests that have late events."""
-        self._blobs: dict[int, list[Blob]] = {}
-        self._files = Files()
+        self._numbers_of: dict[frozenset[str], frozenset[int]] = {}
         self._broken: list[Gap] = []
         self.damage: list[Gap] = []
         """Those of them that may have changed what earlier recordings hold, too."""
@@ -161,6 +145,9 @@ class Session:
         self._lock = threading.RLock()
         self._memory: list[SharedMemory | Ring] = []
         self.scope = Scope(self._label_of)
+        self._store = Store(self.table, self.scope.images, self._shift_ns)
+        self._searched = 0
+        """Blocks of the store in which late events were looked for."""
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -506,11 +493,13 @@ class Session:
             self._control[GENERATION] = self._control[GENERATION] + 1 & NEVER
             self._drain()
             self.find_late()
-            self._files = Files(before=self._files)
-            self._blocks.clear()
-            self._blobs = {}  # a recording that somebody kept has the old one
             self._losses.clear()
             self.scope.forget()
+            # A recording that somebody kept has the old one.
+            flying = [raw.call for raw in self._in_flight()]
+            before = None if self._is_torn else self._store
+            self._store = Store(self.table, self.scope.images, self._shift_ns, before=before, flying=flying)
+            self._searched = 0
             if self._is_torn:
                 self._mend()
 
@@ -524,7 +513,6 @@ class Session:
             if ids[slot] and session == self.started.session:
                 image, pid, tid, comm, ns_pid, tag = LIVE_TASK.unpack_from(self._tasks, slot * TASK_BYTES)
                 found.append(LiveTask(slot, image, pid, tid, os.fsdecode(comm.rstrip(b"\0")), ns_pid, tag))
-        self._files = Files()
         self.scope.restart(found)
         self._is_torn = False
 
@@ -643,22 +631,39 @@ class Session:
         with self._lock, self.unobserved():
             self._check_kept(part)
             self._drain()
+            end = self._store.blocks
             flying = self._in_flight()
             self._drain()
+            finished = {self._store.raw(position).call for position in self._store.rows_from(end)} if flying else set()
             numbers = None if names is None else self._numbers(names)
             mine = self._circle(owner)
-            found = [(raw.entry_ns, raw, False) for raw in self._select(owner, mine, part, numbers)]
-            finished = {raw.call for _, raw, _ in found}
-            found += [
-                (raw.entry_ns, raw, True)
+            kinds = self._store.choose(self._chosen(owner, mine, part, numbers))
+            wanted = (
+                raw
                 for raw in flying
                 if raw.call not in finished
-                and self._wanted(raw, numbers)
+                and (numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value))
                 and raw.segment in part
                 and self._belongs(raw.tag, raw.segment, mine, owner)
-            ]
-            found.sort(key=_entry_ns)
-            return Calls(self, self._decoder(), [(raw, in_flight) for _, raw, in_flight in found])
+            )
+            held = {-1 - index: (raw, self._store.waiting(raw.call)) for index, raw in enumerate(wanted)}
+            return Calls(self._store, self._silently, kinds, self._store.blocks, held)
+
+    def _chosen(
+        self, owner: Owner, mine: set[Owner], part: Segments, numbers: frozenset[int] | None = None
+    ) -> Callable[[Trait], bool]:
+        """Whether a kind of event belongs to a window of ``owner``, and is one of the calls asked for."""
+
+        def is_chosen(trait: Trait) -> bool:
+            if numbers is not None and (trait.nr not in numbers or trait.flags & EventFlag.FOREIGN.value):
+                return False
+            return trait.segment in part and self._belongs(trait.tag, trait.segment, mine, owner)
+
+        return is_chosen
+
+    def _silently(self) -> AbstractContextManager[None]:
+        """While events are decoded, also such as somebody kept longer than the session lived."""
+        return nullcontext() if self.started is None else self.unobserved()
 
     def ends(self, owner: Owner, part: Segments) -> list[SyscallEvent]:
         """The ends of processes in a window of ``owner``, each in place of a call."""
@@ -689,6 +694,21 @@ class Session:
                 *self._hidden_rings(owner, mine, part),
                 *self._undecoded(owner, mine, part),
             )
+
+    def is_blank(self, part: Segments) -> bool:
+        """Whether it is certain that nothing at all was recorded since the current test began, which has this part.
+
+        Quickly told: False may also mean that a longer look is needed.
+        """
+        if self.amendments is not None or (self.started is not None and self.started.missing):
+            return False
+        with self._lock, self.unobserved():
+            self._check_kept(part)
+            self._drain()
+            if self._store.blocks or self._in_flight():
+                return False
+            self._check_alive()
+            return not self._broken and not any(self._control[word] for word in LOSSES)
 
     def living(self, owner: Owner, part: Segments) -> list[Process]:
         """The processes that were started in a part of a test and have not ended."""
@@ -724,12 +744,16 @@ class Session:
         calls: Counter[str] = Counter()
         who: Counter[tuple[int, str]] = Counter()
         foreign = 0
-        for raw in self._of_others(mine, part):
-            certain = raw.since >= owner.first if raw.pid == self.scope.own_pid else raw.since
+        others = self._store.choose(
+            lambda trait: trait.segment in part and not self._counts(self.owner_of(trait.tag), mine)
+        )
+        for kind in others:
+            trait, count = self._store.trait(kind), self._store.count(kind)
+            certain = trait.since >= owner.first if trait.pid == self.scope.own_pid else trait.since
             if not certain:
-                calls[self.table.by_number(raw.nr).name] += 1
-                foreign += raw.flags & EventFlag.FOREIGN.value
-                who[raw.pid, self.owner_of(raw.tag).name] += 1
+                calls[self.table.by_number(trait.nr).name] += count
+                foreign += trait.flags & EventFlag.FOREIGN.value
+                who[trait.pid, self.owner_of(trait.tag).name] += count
         if calls:
             names = ", ".join(f"{pid} of {name}" for pid, name in sorted(who)[:3])
             yield Gap(
@@ -740,40 +764,27 @@ class Session:
                 count=calls.total(),
             )
 
-    def _of_others(self, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
-        """The calls in a window that are somebody else's."""
-        for block in self._blocks:
-            tags = _column(block, TAG_OFFSET, "I")
-            others = {tag for tag in set(tags) if not self._counts(self.owner_of(tag), mine)}
-            if not others:
-                continue
-            kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
-            for index, tag in enumerate(tags):
-                if tag in others and kinds[index] in (CALL_KIND, RING_KIND) and segments[index] in part:
-                    yield RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
-
     def find_late(self) -> None:
         """Hand each test whose function is over what its tasks did since, outside its windows."""
-        decode = self._decoder()
-        while self._unsearched:
-            block = self._unsearched.pop(0)
-            tags = _column(block, TAG_OFFSET, "I")
-            over = {tag: over_ns for tag in set(tags) if (over_ns := self.owner_of(tag).over_ns(tag)) is not None}
-            if not over:
+        store, first = self._store, self._searched
+        self._searched = store.blocks
+        over: dict[int, int] = {}
+        for kind in store.choose(lambda trait: self.owner_of(trait.tag).over_ns(trait.tag) is not None):
+            trait = store.trait(kind)
+            owner = self.owner_of(trait.tag)
+            over_ns = owner.over_ns(trait.tag)
+            if over_ns is not None and (trait.segment >= BETWEEN or self.owner_of(trait.segment) is not owner):
+                over[kind] = over_ns
+        for position in store.rows(over, first):
+            kind = store.kind(position)
+            if store.begun(position) + self._shift_ns < over[kind]:
                 continue
-            kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
-            for index, tag in enumerate(tags):
-                if tag not in over or kinds[index] not in (CALL_KIND, RING_KIND):
-                    continue
-                owner, segment = self.owner_of(tag), segments[index]
-                raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
-                if raw.entry_ns + self._shift_ns < over[tag] or (segment < BETWEEN and self.owner_of(segment) is owner):
-                    continue
-                owner.late_calls += 1
-                if len(owner.late) < LATE_KEPT:
-                    owner.late.append(decode(raw))
-                if owner.late_calls == 1:
-                    self.late.append(owner)
+            owner = self.owner_of(store.trait(kind).tag)
+            owner.late_calls += 1
+            if len(owner.late) < LATE_KEPT:
+                owner.late.append(store.event(position))
+            if owner.late_calls == 1:
+                self.late.append(owner)
 
     @property
     def lost_late(self) -> int:
@@ -791,71 +802,12 @@ class Session:
             self._drain()
             self.find_late()
 
-    def _decoder(self) -> Decoder:
-        """Decodes what is recorded now; good also when a later test has begun."""
-        blobs, files, images, table = self._blobs, self._files, self.scope.images, self.table
-        shift_ns = self._shift_ns
-
-        def decode(raw: RawCall, in_flight: bool = False) -> SyscallEvent:
-            process = process_of(images, raw.image, raw.pid, raw.comm)
-            started = images.get(raw.call)
-            mine = blobs.get(raw.call, ())
-            return decode_call(
-                raw, mine, files, process, table, started=started, in_flight=in_flight, shift_ns=shift_ns
-            )
-
-        return decode
-
     def _numbers(self, names: frozenset[str]) -> frozenset[int]:
-        numbers = (self.table.number(name) for name in names)
-        return frozenset(number for number in numbers if number is not None)
-
-    def _wanted(self, raw: RawCall, numbers: frozenset[int] | None) -> bool:
-        return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value)
-
-    def _select(
-        self, owner: Owner, mine: set[Owner], part: Segments, numbers: frozenset[int] | None
-    ) -> Iterator[RawCall]:
-        for block in self._blocks:
-            rows = [
-                index
-                for index, (kind, number) in enumerate(
-                    zip(_column(block, KIND_OFFSET), _column(block, NUMBER_OFFSET, "H"), strict=True)
-                )
-                if (kind == CALL_KIND and (numbers is None or number in numbers))
-                or (kind == RING_KIND and (numbers is None or number + RING in numbers))
-            ]
-            for raw in self._rows(block, rows, owner, mine, part):
-                if self._wanted(raw, numbers):
-                    yield raw
-
-    def _marked(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
-        """The calls with a flag or an unread argument, and all ring operations."""
-        for block in self._blocks:
-            columns = zip(
-                _column(block, KIND_OFFSET),
-                _column(block, FLAGS_OFFSET),
-                _column(block, UNREAD_OFFSET),
-                _column(block, LOST_OFFSET),
-                strict=True,
-            )
-            rows = [
-                index
-                for index, (kind, flags, unread, lost) in enumerate(columns)
-                if kind == RING_KIND or (kind == CALL_KIND and (flags or unread or lost))
-            ]
-            yield from self._rows(block, rows, owner, mine, part)
-
-    def _rows(self, block: bytes, rows: list[int], owner: Owner, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
-        tags, segments = _column(block, TAG_OFFSET, "I"), _column(block, SEGMENT_OFFSET, "I")
-        counted = {
-            (tag, segment)
-            for tag, segment in set(zip(tags, segments, strict=True))
-            if segment in part and self._belongs(tag, segment, mine, owner)
-        }
-        for index in rows:
-            if (tags[index], segments[index]) in counted:
-                yield RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
+        numbers = self._numbers_of.get(names)
+        if numbers is None:
+            found = (self.table.number(name) for name in names)
+            numbers = self._numbers_of[names] = frozenset(number for number in found if number is not None)
+        return numbers
 
     def _in_flight(self) -> list[RawCall]:
         found: list[RawCall] = []
@@ -885,29 +837,17 @@ class Session:
         """Events first: their blobs are then there already."""
         try:
             block = self._events.take_fixed(EVENT_BYTES)
-            for data in self._blob_ring.take_each():
-                blob = parse_blob(data)
-                if blob.kind == BlobKind.FILE:
-                    self._files.learn(blob.call, blob.flags, blob.data)
-                    continue
-                self._blobs.setdefault(blob.call, []).append(blob)
+            self._store.take_blobs(self._blob_ring.take())
         except RingStuck:
             self._break("a record stayed half-written", "run the test again: the host was too busy")
             return
-        if not block:
-            return
-        self._blocks.append(block)
-        self._unsearched.append(block)
-        kinds = _column(block, KIND_OFFSET)
-        if kinds.count(CALL_KIND) != len(kinds):
-            for index, kind in enumerate(kinds):
-                if kind not in (CALL_KIND, RING_KIND):
-                    self._take_note(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
+        if block:
+            for raw, blobs in self._store.take_events(block):
+                self._take_note(raw, blobs)
 
-    def _take_note(self, fields: tuple[Any, ...]) -> None:
-        note = decode_note(fields, self._control[SELF_PID])
-        blobs = [blob for blob in self._blobs.get(note.call, ()) if blob.event_kind == note.kind]
-        exe, argv = program_of(blobs, self._files)
+    def _take_note(self, raw: RawCall, blobs: Sequence[Blob]) -> None:
+        note = decode_note(raw, self._control[SELF_PID])
+        exe, argv = program_of([blob for blob in blobs if blob.event_kind == note.kind], self._store.files)
         if note.incomplete:
             exe, argv = None, ()
         self.scope.take(note, exe, argv)
@@ -924,6 +864,8 @@ class Session:
         self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
 
     def _lost_calls(self, part: Segments) -> Iterator[Gap]:
+        if not self._control[LOST_CALLS]:
+            return
         end = self.last_segment + 1 if part.end is None else part.end
         lost: Counter[int] = Counter()
         for segment in range(part.first, end):
@@ -976,9 +918,11 @@ class Session:
         """Processes, threads and programs whose start went unnoticed, though the call that started them is there."""
         if self._control[LOST_NOTES] or self._control[LOST_TASKS]:
             return  # a gap of its own
+        store = self._store
+        kinds = store.choose(self._chosen(owner, mine, part, self._starting))  # each of these calls is its own kind
         count = sum(
             raw.call not in self.scope.begun and not raw.flags & EventFlag.NO_RETURN.value
-            for raw in self._select(owner, mine, part, self._starting)
+            for raw in (store.raw(store.first(kind)) for kind in kinds)
             if (raw.ret == 0 if raw.nr in self._executing else raw.ret > 0)
         )
         if count:
@@ -993,7 +937,8 @@ class Session:
         if self.started is None or "io_uring" not in self.started.missing:
             return
         numbers = self._numbers(RING_CALLS)
-        count = sum(1 for _ in self._select(owner, mine, part, numbers))
+        kinds = self._store.choose(self._chosen(owner, mine, part, numbers))
+        count = sum(self._store.count(kind) for kind in kinds)
         count += sum(1 for raw in self._in_flight() if raw.nr in numbers and raw.segment in part)
         with self.unobserved(entirely=True):
             rings = open_rings(process.pid for process in self.scope.images.values())
@@ -1004,24 +949,26 @@ class Session:
             )
 
     def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
-        decode = self._decoder()
+        store = self._store
         unread: Counter[tuple[str, str]] = Counter()
         foreign: Counter[tuple[int, int]] = Counter()
         opaque: Counter[str] = Counter()
         unread_aio = 0
-        for raw in self._marked(owner, mine, part):
-            if raw.flags & EventFlag.FOREIGN.value:
-                foreign[raw.pid, raw.nr] += 1
+        chosen = self._chosen(owner, mine, part)
+        for kind in store.choose(lambda trait: trait.is_marked and chosen(trait)):
+            trait, count = store.trait(kind), store.count(kind)
+            if trait.flags & EventFlag.FOREIGN.value:
+                foreign[trait.pid, trait.nr] += count
                 continue
-            if raw.unread or raw.lost:
-                event = decode(raw)
+            name = self.table.by_number(trait.nr).name
+            if trait.unread or trait.lost:
+                event = store.event(store.first(kind))
                 for what in event.unread & {"path", "address"}:
-                    unread[event.name, what] += 1
-            name = self.table.by_number(raw.nr).name
-            if name == "io_submit" and raw.unread:
-                unread_aio += max(raw.ret, 0)
-            if raw.kind == RING_KIND and is_opaque(name):
-                opaque[name] += 1
+                    unread[event.name, what] += count
+            if name == "io_submit" and trait.unread:
+                unread_aio += sum(max(store.raw(position).ret, 0) for position in store.rows([kind]))
+            if trait.kind == RING_KIND and is_opaque(name):
+                opaque[name] += count
         for (pid, number), count in foreign.items():
             yield Gap(
                 f"process {pid} made {count:,} calls numbered {number} through another ABI (int 0x80, 32-bit or x32 "
@@ -1083,52 +1030,6 @@ def open_rings(pids: Iterable[int]) -> int:
         except (FileNotFoundError, PermissionError, ProcessLookupError):  # it ended, or is another user's
             continue
     return count
-
-
-class Calls(Sequence[SyscallEvent]):
-    """Events that are decoded when they are looked at, each time anew."""
-
-    __slots__ = ("_decode", "_raws", "_session")
-
-    def __init__(self, session: Session, decode: Decoder, raws: Sequence[tuple[RawCall, bool]]) -> None:
-        self._session = session
-        self._decode = decode
-        self._raws = raws
-
-    def __len__(self) -> int:
-        return len(self._raws)
-
-    @overload
-    def __getitem__(self, index: int) -> SyscallEvent: ...
-    @overload
-    def __getitem__(self, index: slice) -> Calls: ...
-    def __getitem__(self, index: int | slice) -> SyscallEvent | Calls:
-        if isinstance(index, slice):
-            return Calls(self._session, self._decode, self._raws[index])
-        return self._one(*self._raws[index])
-
-    def __iter__(self) -> Iterator[SyscallEvent]:
-        return (self._one(raw, in_flight) for raw, in_flight in self._raws)
-
-    def _one(self, raw: RawCall, in_flight: bool) -> SyscallEvent:
-        if self._session.started is None:
-            return self._decode(raw, in_flight)
-        with self._session.unobserved():
-            return self._decode(raw, in_flight)
-
-
-def _entry_ns(found: tuple[int, RawCall, bool]) -> int:
-    return found[0]
-
-
-Decoder = Callable[..., SyscallEvent]
-"""Takes a RawCall, and whether it is in flight."""
-
-
-def _column(block: bytes, offset: int, code: Literal["B", "H", "I"] = "B") -> list[int]:
-    """One field of each event of a block; ``code`` is its size, as struct has it."""
-    words = memoryview(block).cast(code)
-    return words[(HEADER_BYTES + offset) // words.itemsize :: STRIDE // words.itemsize].tolist()
 
 
 _sessions: set[Session] = set()

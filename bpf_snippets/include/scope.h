@@ -44,12 +44,17 @@ INLINE struct control *control(void)
 	return control_of(session());
 }
 
-/* Writes to a ring of the session: 0 for events, 1 for blobs. */
-INLINE long emit(u32 ring, void *data, u64 size)
+/* Writes to a ring of a session: 0 for events, 1 for blobs. */
+INLINE long emit_to(u32 session, u32 ring, void *data, u64 size)
 {
-	u32 index = 2 * session() + ring;
+	u32 index = 2 * session + ring;
 	void *to = bpf_map_lookup_elem(&rings, &index);
 	return to ? bpf_ringbuf_output(to, data, size, BPF_RB_NO_WAKEUP) : -1;
+}
+
+INLINE long emit(u32 ring, void *data, u64 size)
+{
+	return emit_to(session(), ring, data, size);
 }
 
 INLINE u16 slot_of(u32 tid)
@@ -145,14 +150,17 @@ INLINE struct spec *spec_of(u32 nr)
 	return bpf_map_lookup_elem(&specs, &row);
 }
 
-/* Claims a free slot for a thread. BPF_NOEXIST makes the hash an atomic test-and-set on every kernel. */
+/* Claims a free slot for a thread. BPF_NOEXIST makes the hash an atomic test-and-set on every kernel.
+ * The loop has one way round: of several, BCC's compiler makes one that falls through to the loop's first instruction,
+ * which older verifiers refuse.
+ */
 INLINE u32 claim_slot(u32 tid)
 {
 	u8 taken = 1;
 	u32 slot = tid * 2654435761u >> 17;
 	for (int i = 0; i < 32; i++) {
-		slot = (slot + 4093) & (TASK_SLOTS - 1);
-		if (slot && !bpf_map_update_elem(&claims, &slot, &taken, BPF_NOEXIST))
+		slot = (slot + 4093) % (TASK_SLOTS - 1) + 1;
+		if (!bpf_map_update_elem(&claims, &slot, &taken, BPF_NOEXIST))
 			return slot;
 	}
 	return 0;
@@ -209,7 +217,7 @@ INLINE void lose_call(struct task *task)
 /* Writes the task's finished call, if there is room. */
 INLINE void emit_call(struct task *task)
 {
-	if (emit(0, &task->event, sizeof(task->event)))
+	if (emit_to(task->session, 0, &task->event, sizeof(task->event)))
 		lose_call(task);
 }
 

@@ -144,7 +144,7 @@ def test_unprivileged_run(pytester: pytest.Pytester) -> None:
     failing.stdout.fnmatch_lines(
         [
             "ebpf: no engine on Linux *: this user may not load eBPF programs (run as root, *",
-            "E * pytest_ebpf.errors.EngineUnavailable: start engine libbpf: this user may not load *",
+            "E * pytest_ebpf.errors.EngineUnavailable: start engine *: this user may not load *",
         ]
     )
     pytester.run(*command, "--ebpf-unavailable=skip").assert_outcomes(passed=1, skipped=1)
@@ -226,6 +226,34 @@ def test_stop_is_harmless_twice() -> None:
     engine.stop()
     engine.stop()
     assert keeper not in _keepers_of(os.getpid())
+
+
+def test_nothing_stays_of_what_was_prepared(pytester: pytest.Pytester) -> None:
+    """The programs are loaded while tests are collected; where those that need them are left out, they go."""
+    pytester.makepyfile(
+        f"""
+        import os, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import test_engine
+
+        def keepers(): return test_engine._keepers_of(os.getpid())
+
+        def test_recorded(ebpf): pass
+        def test_left(): assert not keepers()
+        """
+    )
+    pytester.makeconftest(
+        """
+        import time
+
+        def pytest_collection_modifyitems(items):
+            deadline = time.monotonic() + 60
+            while not items[0].module.keepers():
+                assert time.monotonic() < deadline
+            del items[0]
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 def test_inconclusive_is_no_assertion_error() -> None:
