@@ -24,18 +24,28 @@ INLINE struct blob *present_blob(void)
 	return bpf_map_lookup_elem(&scratch, &zero);
 }
 
+/* Emits the blob that scratch_blob gave, with `size` bytes of data. A global function, verified once in each program. */
+GLOBAL int emit_scratch(u64 size)
+{
+	struct blob *blob = present_blob();
+	if (!blob)
+		return -1;
+	if (size > sizeof(blob->data))
+		size = sizeof(blob->data);
+	BARRIER(size);
+	if (size > sizeof(blob->data))
+		return -1;
+	return emit(1, blob, 16 + size, 0);
+}
+
 /* 0, or an error when the ring has no room. */
 INLINE long emit_blob(struct blob *blob)
 {
-	u64 size = blob->size;
-	BARRIER(size);
-	if (size > sizeof(blob->data))
-		size = sizeof(blob->data);
-	return emit(1, blob, 16 + size);
+	return emit_scratch(blob->size);
 }
 
-/* A blob of eight bytes, without the way over the scratch memory. */
-INLINE long emit_word(u64 call, u8 event_kind, u8 kind, u8 arg, u64 word)
+/* A blob of eight bytes, without the way over the scratch memory. 0, or an error. */
+GLOBAL int emit_word(u64 call, u64 event_kind, u64 kind, u64 arg, u64 word)
 {
 	struct {
 		u64 call;
@@ -43,5 +53,5 @@ INLINE long emit_word(u64 call, u8 event_kind, u8 kind, u8 arg, u64 word)
 		u8 kind, arg, flags, event_kind;
 		u64 word;
 	} blob = {.call = call, .size = 8, .kind = kind, .arg = arg, .event_kind = event_kind, .word = word};
-	return emit(1, &blob, sizeof(blob));
+	return emit(1, &blob, sizeof(blob), 0);
 }

@@ -4,11 +4,17 @@
 
 MAP_PERCPU(operations, struct event);
 
+/* The event that begin_operation gave. */
+INLINE struct event *present_operation(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&operations, &zero);
+}
+
 /* An event for one operation of the task, in memory of the processor. */
 INLINE struct event *begin_operation(struct task *task, u32 segment, u16 number, s32 fd, u64 seed)
 {
-	u32 zero = 0;
-	struct event *event = bpf_map_lookup_elem(&operations, &zero);
+	struct event *event = present_operation();
 	if (!event)
 		return 0;
 	__builtin_memset(event, 0, sizeof(*event));
@@ -36,6 +42,6 @@ INLINE void take_operation_file(struct event *event)
 INLINE void emit_operation(struct event *event)
 {
 	struct control *c = control();
-	if (emit(0, event, sizeof(*event)) && c)
+	if (emit(0, event, sizeof(*event), SPARE_BYTES) && c)
 		ADD(&c->lost_ring_operations, 1);
 }

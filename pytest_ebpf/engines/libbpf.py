@@ -5,15 +5,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineUnavailable, ProbeError
 from . import _ffi, loader
 from .base import Probe, Started
 from .variant import of_kernel
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["LibbpfEngine"]
 

@@ -31,6 +31,7 @@ _LOOP_STATE = re.compile(r"= LOOP_STATE\((\w+)\)")
 STEP_ALONE = """GLOBAL int {step}_alone(u64 index)
 {{
 	u32 zero = 0;
+	BARRIER(index);
 	struct {state} *at = bpf_map_lookup_elem(&{state}_states, &zero);
 	return at ? {step}(index, at) : 1;
 }}

@@ -12,7 +12,7 @@ import pytest
 
 import pytest_ebpf
 from pytest_ebpf import decode, files, integrity, scope, session, store
-from pytest_ebpf.engines import base, libbpf, ring, variant
+from pytest_ebpf.engines import base, libbpf, ring, spool, variant
 from pytest_ebpf.syscalls import RING
 
 PACKAGE = Path(pytest_ebpf.__file__).parent
@@ -185,6 +185,17 @@ def test_task() -> None:
     assert offsets["event.tid"] == integrity.TID_OFFSET == integrity.PID_OFFSET + 4, "read as one"
     assert offsets["muted"] == integrity.MUTED_OFFSET
     assert int(re.findall(r"#define TID_LIMIT (\d+)", EVENTS_H)[0]) == integrity.TID_LIMIT
+    numbers = bytes(range(base.TASK_BYTES))
+    image, pid, tid, comm, ns_pid, tag = session.LIVE_TASK.unpack_from(numbers)
+    assert comm == numbers[offsets["event.comm"] :][:16]
+    for name, value, width in (
+        ("event.image", image, 8),
+        ("event.pid", pid, 4),
+        ("event.tid", tid, 4),
+        ("ns_pid", ns_pid, 4),
+        ("own_tag", tag, 4),
+    ):
+        assert value == int.from_bytes(numbers[offsets[name] :][:width], "little"), name
     assert offsets["event"] == 0, "a call in flight is the first bytes of its task"
     assert offsets["event.call"] == session.CALL_OFFSET
     assert offsets["ns_tid"] == session.IDS_OFFSET
@@ -290,6 +301,16 @@ def test_kinds_of_events_are_mirrored() -> None:
     assert kinds.pop("CALL") == decode.CALL_KIND
     assert kinds.pop("RING") == decode.RING_KIND
     assert {kind.name: kind.value for kind in decode.NoteKind} == kinds
+
+
+def test_rings() -> None:
+    """They are as large as the programs believe, quarters are powers of two, and calls leave some room."""
+    for name in ("EVENTS_BYTES", "BLOBS_BYTES"):
+        size = getattr(base, name)
+        assert size == DEFINES[name]
+        assert size & size - 1 == 0
+    assert DEFINES["SPARE_BYTES"] < base.EVENTS_BYTES // 8
+    assert 8 + DEFINES["BLOB_BYTES"] < spool.PIECE, "a record is one piece"
 
 
 @pytest.mark.parametrize("name", ["CALL_NUMBERS", "SEGMENT_ROWS", "LOSS_ROWS", "TASK_SLOTS", "SESSIONS"])
