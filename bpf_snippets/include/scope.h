@@ -44,12 +44,12 @@ INLINE struct control *control(void)
 	return control_of(session());
 }
 
-/* Writes to a ring of the session, unless less than `spare` bytes would be left: 0 for events, 1 for blobs.
+/* Writes to a ring of a session, unless less than `spare` bytes would be left: 0 for events, 1 for blobs.
  * The keeper is woken whenever the ring passes another quarter, and not for each record beyond it.
  */
-INLINE long emit(u32 ring, void *data, u64 size, u64 spare)
+INLINE long emit_to(u32 session, u32 ring, void *data, u64 size, u64 spare)
 {
-	u32 index = 2 * session() + ring;
+	u32 index = 2 * session + ring;
 	void *to = bpf_map_lookup_elem(&rings, &index);
 	if (!to)
 		return -1;
@@ -60,6 +60,11 @@ INLINE long emit(u32 ring, void *data, u64 size, u64 spare)
 		return -1;
 	u64 wake = (held ^ then) & ~(room / 4 - 1);
 	return bpf_ringbuf_output(to, data, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+INLINE long emit(u32 ring, void *data, u64 size, u64 spare)
+{
+	return emit_to(session(), ring, data, size, spare);
 }
 
 INLINE u16 slot_of(u32 tid)
@@ -222,7 +227,7 @@ INLINE void lose_call(struct task *task)
 /* Writes the task's finished call, if there is room. */
 INLINE void emit_call(struct task *task)
 {
-	if (emit(0, &task->event, sizeof(task->event), SPARE_BYTES))
+	if (emit_to(task->session, 0, &task->event, sizeof(task->event), SPARE_BYTES))
 		lose_call(task);
 }
 
