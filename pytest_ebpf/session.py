@@ -514,9 +514,9 @@ class Session:
             before = None if self._is_torn else self._store
             self._store = Store(self.table, self.scope.images, self._shift_ns, before=before, flying=flying)
             self._searched = 0
+            self._make_room()
             if self._is_torn:
                 self._mend()
-            self._make_room()
 
     def _mend(self) -> None:
         """Learn anew from their own memory which tasks live, where some starts and ends may have been lost."""
@@ -849,7 +849,7 @@ class Session:
             raise
 
     def _take_over(self) -> None:
-        """Events up to where they end now: their blobs are then there already."""
+        """To the end of the events first: their blobs are then there already."""
         end = self._events.written
         blobs_end = self._blob_ring.written
         try:
@@ -914,7 +914,7 @@ class Session:
         self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
 
     def _lost_calls(self, part: Segments) -> Iterator[Gap]:
-        if not self._control[LOST_CALLS] and not self._passed:
+        if not self._control[LOST_CALLS]:
             return
         end = self.last_segment + 1 if part.end is None else part.end
         lost: Counter[int] = Counter()
