@@ -919,7 +919,7 @@ class Session:
         self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
 
     def _lost_calls(self, part: Segments) -> Iterator[Gap]:
-        if not self._control[LOST_CALLS]:
+        if not self._control[LOST_CALLS] and not self._passed:
             return
         end = self.last_segment + 1 if part.end is None else part.end
         lost: Counter[int] = Counter()
