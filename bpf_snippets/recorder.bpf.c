@@ -7,4 +7,6 @@
 
 #include "io_uring.bpf.c"
 
+#include "hooks.bpf.c"
+
 char LICENSE[] SEC("license") = "GPL";

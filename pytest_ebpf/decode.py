@@ -63,6 +63,7 @@ class EventFlag(enum.IntFlag):
     NO_ENTRY = 2
     NO_RETURN = 4
     CREATED = 8
+    X32 = 16
 
 
 class BlobKind(enum.IntEnum):

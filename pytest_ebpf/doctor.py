@@ -21,6 +21,7 @@ from .effects import Kind, calls_of
 from .errors import EngineUnavailable, ProbeError
 from .match import Events
 from .notation import escape
+from .question import gaps_in
 from .syscalls import table
 from .ways import WAYS, Goal, Place, Way
 
@@ -166,10 +167,8 @@ def _judge(recording: Recording, way: Way, place: Place) -> Finding:
         unsure = events.undecided[0]
         unread = ", ".join(sorted(unsure.unread)) or "the result"
         return Finding(way.name, way.about, "inconclusive", f"{unsure}: {unread} couldn't be read")
-    calls = calls_of(kind, table())
-    for gap in recording.gaps:
-        if gap.calls is None or not gap.calls.isdisjoint(calls):
-            return Finding(way.name, way.about, "inconclusive", gap.reason, gap.hint)
+    for gap in gaps_in(recording.gaps, calls_of(kind, table()), kind):
+        return Finding(way.name, way.about, "inconclusive", gap.reason, gap.hint)
     return Finding(way.name, way.about, "missed", "nothing was recorded, and no gap says so", REPORT_IT)
 
 

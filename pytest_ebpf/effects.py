@@ -12,7 +12,17 @@ from . import syscalls
 from .events import Address, Effect, File, FileEvent, NetworkEvent, ProcessEvent, Result, Socket, SyscallEvent
 from .syscalls import Syscall, Table
 
-__all__ = ["END", "OPS", "Kind", "calls_of", "file_events", "network_events", "process_events"]
+__all__ = [
+    "END",
+    "FILE_KINDS",
+    "OPS",
+    "Kind",
+    "calls_of",
+    "file_events",
+    "network_events",
+    "process_events",
+    "targets",
+]
 
 Kind = Literal["files", "network", "processes"]
 
@@ -136,7 +146,7 @@ sched_process_exit: exit()
 """
 
 _OF_SOCKETS = {"read": "receive", "write": "send"}
-_FILE_KINDS = ("file", "directory", "symlink", "character device", "block device", "fifo", "memfd")
+FILE_KINDS = ("file", "directory", "symlink", "character device", "block device", "fifo", "memfd")
 """Kinds of file that are files to a user; a pipe, an eventfd and the like are not."""
 _UNDER_WAY = frozenset({"EINPROGRESS", "EALREADY", "EINTR", "ERESTARTSYS"})
 """Errors of a connect that goes on."""
@@ -167,7 +177,8 @@ def _table() -> Mapping[str, tuple[_Target, ...]]:
     return found
 
 
-def _targets(name: str) -> tuple[_Target, ...]:
+def targets(name: str) -> tuple[_Target, ...]:
+    """The effects that a call may have."""
     return _table().get(name) or _table().get(syscalls.ring_model(name), ())
 
 
@@ -181,7 +192,7 @@ def calls_of(kind: Kind, table: Table, ops: frozenset[str] | None = None) -> fro
     if kind == "network":
         as_of_files = {of_file for of_file, of_socket in _OF_SOCKETS.items() if of_socket in wanted}
         wanted |= as_of_files | (frozenset({"send", "receive", "read", "write"}) if "dns" in wanted else frozenset())
-    return frozenset(name for name in table.names if any(target.op in wanted for target in _targets(name)))
+    return frozenset(name for name in table.names if any(target.op in wanted for target in targets(name)))
 
 
 def file_events(call: SyscallEvent, table: Table) -> Iterator[FileEvent]:
@@ -200,10 +211,10 @@ def process_events(call: SyscallEvent, table: Table) -> Iterator[ProcessEvent]:
 
 
 def _effects(call: SyscallEvent, table: Table, kind: Kind) -> Iterator[Effect]:
-    targets = _targets(call.name)
-    if targets:
+    wanted = targets(call.name)
+    if wanted:
         reading = _Reading(call, table)
-        for target in targets:
+        for target in wanted:
             doubt = reading.doubt(target)
             if doubt is not None:
                 yield from _READERS[kind](reading, target, doubt)
@@ -368,7 +379,7 @@ def _files(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Iterato
     if op not in OPS["files"]:
         return
     place = reading.place(target)
-    if place is None or (place.file is not None and place.file.kind not in _FILE_KINDS):
+    if place is None or (place.file is not None and place.file.kind not in FILE_KINDS):
         return
     if op == "create" and "open" in reading.syscall.classes and call.created is False and not _is_tmpfile(reading):
         return
@@ -376,17 +387,30 @@ def _files(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Iterato
     if op == "probe" and call.name == "connect" and call.errno in _UNDER_WAY:
         result = "done"
     nbytes, uncounted = reading.nbytes(result) if op in _OF_SOCKETS else (None, frozenset())
+    real = _told_path(call, target)
+    if real is not None:
+        paths = tuple(dict.fromkeys([*place.paths, real]))
+        place = _Place(place.file, paths, place.unread - {"path", "abspath"})
     yield FileEvent(
         op=op,
         call=call,
         result=result,
-        path=place.path,
+        path=place.path if real is None else real,
         paths=place.paths,
+        real=real,
         flags=reading.flags,
         nbytes=nbytes,
         file=place.file,
         unread=place.unread | doubt | uncounted | reading.flags_unread,
     )
+
+
+def _told_path(call: SyscallEvent, target: _Target) -> str | None:
+    """The real path of what the effect was on, if a hook of the kernel told it."""
+    for hook in call.hooks:
+        if target.op in hook.ops and hook.paths and target.argument != "result":
+            return hook.paths[0] if len(hook.paths) == 1 or target.argument.startswith("old") else hook.paths[1]
+    return None
 
 
 def _is_tmpfile(reading: _Reading) -> bool:

@@ -67,6 +67,8 @@ class _Paths:
 
     def of(self, event: FileEvent) -> str | None:
         """The real path of what was touched, None if it can't be told."""
+        if event.real is not None:
+            return event.real
         if event.file is not None:
             return event.file.path
         if event.path is None or not event.path.startswith("/"):
@@ -153,7 +155,7 @@ class _Under(Question):
     def judge(self, recording: Assertions) -> None:
         """Compare the real path of each effect that was not refused."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, doubt="where it was done isn't known")
+        answer = Answer(self._calls, "files", doubt="where it was done isn't known")
         events = recording._file_effects()
         paths = _Paths(recording, events)
         dirs = self._resolved(recording, paths, answer)
@@ -447,7 +449,7 @@ class _NoAccess(Question):
     def judge(self, recording: Assertions) -> None:
         """Compare all spellings, the real path, and of one file its identity."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, doubt="what was touched isn't known")
+        answer = Answer(self._calls, "files", doubt="what was touched isn't known")
         events = recording._file_effects()
         paths = _Paths(recording, events)
         identity = self._identity(recording, paths)
@@ -549,7 +551,7 @@ class _Opened(Question):
     def judge(self, recording: Assertions) -> None:
         """Look for an open that succeeded."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, problem="it was not opened", doubt="what was opened isn't known")
+        answer = Answer(self._calls, "files", problem="it was not opened", doubt="what was opened isn't known")
         misses: list[tuple[float, Finding]] = []
         for event in recording._file_effects():
             if event.op != "open":

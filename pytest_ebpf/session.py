@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from . import effects
 from .decode import (
     CALL_KIND,
     EVENT,
@@ -41,6 +42,7 @@ from .engines.ring import HEADER_BYTES, Ring, RingStuck
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
 from .files import Files
+from .hooks import HOOK_KIND, amend, areas, decode_hook, foreign_names, says_more, stand_in, told_by
 from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, Owner, Scope, Segments, process_of
 from .syscalls import RING, Table, is_opaque, table
 
@@ -61,7 +63,7 @@ SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID, GENERATION = range(6)
 LOST_RINGS, LOST_CALLS, TAG, NOW, FIRST, BETWEEN_STAMP, PAUSED_FROM, RUNNER = range(10, 18)
 LOCKS_FROM, LOCKS_TO = 9, 10
 """In words of eight bytes."""
-REFUSED = 22
+REFUSED, LOST_HOOKS = 22, 23
 NEVER = (1 << 32) - 1
 # Fields of struct task.
 CALL_OFFSET = 16
@@ -103,6 +105,8 @@ class Session:
         self.engine = engine
         self.table: Table = table()
         self.started: Started | None = None
+        self.watched: frozenset[effects.Kind] = frozenset()
+        """The areas that hooks of the kernel watch: see hooks.py."""
         self.amendments: Amendments | None = None
         """What plugins make of the events."""
         self.last_segment = 0
@@ -113,7 +117,7 @@ class Session:
         """Whose segment it is now."""
         self._kept_from = 0
         """The first segment of which anything is held."""
-        self._lost_before = {LOST_NOTES: 0, LOST_RINGS: 0}
+        self._lost_before = {LOST_NOTES: 0, LOST_RINGS: 0, LOST_HOOKS: 0}
         self._owner = os.getpid()
         self.label = ""
         self.runner = 0
@@ -131,6 +135,8 @@ class Session:
         self.late: list[Owner] = []
         """The tests that have late events."""
         self._blobs: dict[int, list[Blob]] = {}
+        self._hooks: dict[int, list[RawCall]] = {}
+        """What hooks told, by the call that it was in; 0 = none."""
         self._files = Files()
         self._broken: list[Gap] = []
         self._harness: frozenset[int] = harness
@@ -163,6 +169,7 @@ class Session:
             self._loss_rows[:] = bytes(LOSS_BYTES)
             self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)[:] = specs(self.table, CALL_NUMBERS)
             self.started = started
+            self.watched = areas(probe.hook for probe in started.probes)
             self.begin_segment()
             self._enrol()
             self._control[RUNNER] = self._own_slot()
@@ -348,7 +355,7 @@ class Session:
         self.forget()
         owner.first = self._kept_from = self.last_segment + 1
         self._control[FIRST] = owner.first
-        self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS)}
+        self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS, LOST_HOOKS)}
         self.begin_phase(owner, owner.name)
 
     def begin_phase(self, owner: Owner, label: str) -> None:
@@ -435,6 +442,7 @@ class Session:
             self._files = Files(before=self._files)
             self._blocks.clear()
             self._blobs = {}  # a recording that somebody kept has the old one
+            self._hooks = {}
             self._losses.clear()
             self.scope.forget()
 
@@ -582,6 +590,28 @@ class Session:
                 if end.note.segment in part and self._belongs(end.note.tag, end.note.segment, mine, owner)
             ]
 
+    def told(self, owner: Owner, part: Segments) -> list[SyscallEvent]:
+        """What hooks told in a window of ``owner`` that no call tells of itself; each in place of a call."""
+        with self._lock, self.unobserved():
+            self._check_kept(part)
+            self._drain()
+            if not self._hooks:
+                return []
+            mine = self._circle(owner)
+            foreign = {raw.call: raw for raw in self._marked(owner, mine, part) if raw.flags & EventFlag.FOREIGN.value}
+            found = []
+            for call, raws in self._hooks.items():
+                for raw in raws:
+                    if raw.segment not in part or not self._belongs(raw.tag, raw.segment, mine, owner):
+                        continue
+                    hook = decode_hook(raw, self._blobs.get(raw.call, ()), self._files)
+                    ours = call and not hook.in_ring and not raw.flags & EventFlag.FOREIGN.value
+                    if ours and says_more(hook, self.table.by_number(raw.nr).name):
+                        continue
+                    process = process_of(self.scope.images, raw.image, raw.pid, raw.comm)
+                    found.append(stand_in(raw, hook, process, foreign.get(call)))
+            return sorted(found, key=lambda event: event.timestamp_ns)
+
     def gaps(self, owner: Owner, part: Segments) -> tuple[Gap, ...]:
         """Why the recording of a window of ``owner`` is not complete; empty if it is."""
         with self._lock, self.unobserved():
@@ -657,7 +687,7 @@ class Session:
                 continue
             kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
             for index, tag in enumerate(tags):
-                if tag in others and kinds[index] in (CALL_KIND, RING_KIND) and segments[index] in part:
+                if tag in others and kinds[index] in (CALL_KIND, RING_KIND, HOOK_KIND) and segments[index] in part:
                     yield RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
 
     def find_late(self) -> None:
@@ -702,13 +732,18 @@ class Session:
     def _decoder(self) -> Decoder:
         """Decodes what is recorded now; good also when a later test has begun."""
         blobs, files, images, table = self._blobs, self._files, self.scope.images, self.table
+        hooks = self._hooks
 
         def decode(raw: RawCall, in_flight: bool = False) -> SyscallEvent:
             process = process_of(images, raw.image, raw.pid, raw.comm)
             started = images.get(raw.call)
-            return decode_call(
+            call = decode_call(
                 raw, blobs.get(raw.call, ()), files, process, table, started=started, in_flight=in_flight
             )
+            if raw.call not in hooks:
+                return call
+            told = [decode_hook(each, blobs.get(each.call, ()), files) for each in hooks[raw.call]]
+            return amend(call, [hook for hook in told if says_more(hook, call.name)])
 
         return decode
 
@@ -800,7 +835,12 @@ class Session:
         if kinds.count(CALL_KIND) != len(kinds):
             for index, kind in enumerate(kinds):
                 if kind not in (CALL_KIND, RING_KIND):
-                    self._take_note(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
+                    fields = EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES)
+                    if kind == HOOK_KIND:
+                        raw = RawCall(fields)
+                        self._hooks.setdefault(raw.args[4], []).append(raw)
+                    else:
+                        self._take_note(fields)
 
     def _take_note(self, fields: tuple[Any, ...]) -> None:
         note = decode_note(fields, self._control[SELF_PID])
@@ -856,6 +896,13 @@ class Session:
                 "look at the recording in the middle of the test, which makes room",
                 count=rings,
             )
+        hooks = self._control[LOST_HOOKS] - self._lost_before[LOST_HOOKS]
+        if hooks:
+            yield Gap(
+                f"what {hooks:,} hooks of the kernel told found no room in the recorder's memory",
+                "look at the recording in the middle of the test, which makes room",
+                count=hooks,
+            )
         if notes:
             yield Gap(
                 f"{notes:,} starts and ends of processes found no room in the recorder's memory",
@@ -881,12 +928,12 @@ class Session:
     def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
         decode = self._decoder()
         unread: Counter[tuple[str, str]] = Counter()
-        foreign: Counter[tuple[int, int]] = Counter()
+        foreign: dict[tuple[int, int, int], list[RawCall]] = {}
         opaque: Counter[str] = Counter()
         unread_aio = 0
         for raw in self._marked(owner, mine, part):
             if raw.flags & EventFlag.FOREIGN.value:
-                foreign[raw.pid, raw.nr] += 1
+                foreign.setdefault((raw.pid, raw.nr, raw.flags & EventFlag.X32.value), []).append(raw)
                 continue
             if raw.unread or raw.lost:
                 event = decode(raw)
@@ -897,12 +944,17 @@ class Session:
                 unread_aio += max(raw.ret, 0)
             if raw.kind == RING_KIND and is_opaque(name):
                 opaque[name] += 1
-        for (pid, number), count in foreign.items():
+        for (pid, number, _), raws in foreign.items():
+            names = foreign_names(raws[0])
+            told = [told_by(raw, names, len(self._hooks.get(raw.call, ())), self.watched, self.table) for raw in raws]
+            count = len(raws)
             yield Gap(
                 f"process {pid} made {count:,} calls numbered {number} through another ABI (int 0x80, 32-bit or x32 "
                 "code), which are not decoded",
                 "run a 64-bit program",
                 count=count,
+                may_be=names,
+                told=frozenset.intersection(*told),
             )
         for name, count in opaque.items():
             yield Gap(

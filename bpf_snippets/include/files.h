@@ -42,6 +42,7 @@ struct vfsmount {
 	struct dentry *mnt_root;
 } PRESERVE;
 struct mount {
+	void *mnt_ns; /* struct mnt_namespace * */
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
@@ -50,9 +51,11 @@ struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
 } PRESERVE;
+MAP_PERCPU(path_here, struct path);
 #define FMODE_CREATED 0x100000
 struct file {
 	u32 f_mode;
+	u32 f_flags;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
@@ -216,13 +219,15 @@ INLINE void identify_pseudo(struct walk *at)
 }
 
 /* The identity of a path; sends its name if user space doesn't have it. 0 if it can't be told.
- * A global function, verified once: hence plain numbers for pointers.
+ * A global function, verified once: hence plain numbers for pointers. Without an address it is `path_here`.
  */
 GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
 {
 	struct inode *inode = (void *)inode_address;
 	struct path start;
-	if (bpf_probe_read_kernel(&start, sizeof(start), (void *)path_address) || !start.mnt || !start.dentry)
+	u32 zero = 0;
+	void *from = path_address ? (void *)path_address : bpf_map_lookup_elem(&path_here, &zero);
+	if (bpf_probe_read_kernel(&start, sizeof(start), from) || !start.mnt || !start.dentry)
 		return 0;
 	struct walk *at = LOOP_STATE(walk);
 	if (!at)

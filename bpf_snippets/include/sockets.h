@@ -28,6 +28,7 @@ struct sock {
 } PRESERVE;
 struct socket {
 	short type;
+	struct file *file;
 	struct sock *sk;
 } PRESERVE;
 struct socket_alloc {
@@ -74,9 +75,13 @@ INLINE u64 inode_of_socket(struct sock *sk)
 	return socket ? READ(alloc, vfs_inode.i_ino) : 0;
 }
 
-/* The identity of a socket in its present state; sends its addresses if user space doesn't have them. */
-INLINE u64 identify_socket(struct file *file, struct inode *inode)
+/* The identity of a socket in its present state; sends its addresses if user space doesn't have them.
+ * A function of its own, so that its stack adds to none of a path's.
+ */
+GLOBAL u64 identify_socket(u64 file_address, u64 inode_address)
 {
+	struct file *file = (void *)file_address;
+	struct inode *inode = (void *)inode_address;
 	struct socket *socket = READ(file, private_data);
 	struct sock *sk = READ(socket, sk);
 	if (!sk)
@@ -137,6 +142,6 @@ GLOBAL u64 identify(u64 file_address)
 	if (!file)
 		return 0;
 	if ((READ(inode, i_mode) & S_IFMT) == S_IFSOCK)
-		return identify_socket(file, inode);
+		return identify_socket(file_address, (u64)inode);
 	return identify_path((u64)FIELD(file, f_path), (u64)inode);
 }

@@ -7,8 +7,9 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
+from ..attachment import KINDS, kinds
 from ..errors import EngineUnavailable, ProbeError
-from . import _ffi, loader
+from . import _ffi, hooks, loader
 from .base import Probe, Started
 from .variant import of_kernel
 
@@ -34,6 +35,8 @@ class LibbpfEngine:
 
     def __init__(self, objects: Path | None = None) -> None:
         self._variant = of_kernel()
+        self._kind = ""
+        """Of the hooks: see attachment.py."""
         folder = f"{OBJECTS}/{os.uname().machine}{'/old' if self._variant.old else ''}"
         self._path = f"{objects or folder}/{OBJECT}"
         self._objects: list[int] = []
@@ -88,6 +91,12 @@ class LibbpfEngine:
         probes: list[Probe] = []
         for probe, program in programs:
             kind, _, hook = probe.hook.partition("/")
+            if kind in KINDS:
+                link = self._attach_hook(kind, hook, program)
+                if link >= 0:
+                    self._fds.append(link)
+                    probes.append(probe)
+                continue
             if kind == "iter":
                 link = self._library.bpf_link_create(program, 0, ITERATOR, None)
             else:
@@ -100,6 +109,16 @@ class LibbpfEngine:
         version = self._library.libbpf_version_string().decode().removeprefix("v")
         return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes), self._variant.missing)
 
+    def _attach_hook(self, kind: str, function: str, program: int) -> int:
+        """The descriptor that holds it; negative if the kernel refuses, which leaves its area unwatched."""
+        if kind == "fentry":
+            link: int = self._library.bpf_raw_tracepoint_open(None, program)
+            return link
+        try:
+            return hooks.attach_kprobe(function, program)
+        except OSError:
+            return -1
+
     def iterator(self) -> int:
         """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
         fd: int = self._library.bpf_iter_create(self._iterator)
@@ -109,6 +128,16 @@ class LibbpfEngine:
     def _load(self) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
         """Descriptors of the maps by name, and of the programs."""
         content = self._read()
+        for self._kind in kinds():
+            try:
+                return self._load_with(content)
+            except (EngineUnavailable, ProbeError):  # not with these hooks
+                self._messages.clear()
+        self._kind = ""
+        return self._load_with(content)
+
+    def _load_with(self, content: bytes) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
+        """Load the programs, with the hooks of the chosen kind."""
         opened = self._open(content)
         maps, programs = self._maps_of(opened), self._programs(opened)
         names = [self._library.bpf_map__name(each).decode() for each in maps]
@@ -156,7 +185,9 @@ class LibbpfEngine:
         """Those that this kernel can run; no others will be loaded."""
         found: list[int] = []
         for each in self._each(self._library.bpf_object__next_program, opened):
-            if self._section(each) in self._variant.absent:
+            section = self._section(each)
+            kind = section.partition("/")[0]
+            if section in self._variant.absent or (kind in KINDS and kind != self._kind):
                 self._library.bpf_program__set_autoload(each, False)
             else:
                 found.append(each)
@@ -187,7 +218,7 @@ class LibbpfEngine:
             )
         hint = ""
         if -result == errno.EMFILE:
-            hint = "it needs some 25 file descriptors: see ulimit -n"
+            hint = "it needs some 60 file descriptors: see ulimit -n"
         elif "END PROG LOAD LOG" in log:
             hint = f"the verifier of kernel {os.uname().release} refused it: its last lines follow"
         elif operation.startswith("open eBPF object"):

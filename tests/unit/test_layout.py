@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ebpf
-from pytest_ebpf import decode, files, scope, session
+from pytest_ebpf import attachment, decode, files, hooks, scope, session
 from pytest_ebpf.engines import base, libbpf, variant
 from pytest_ebpf.syscalls import RING
 
@@ -193,7 +193,7 @@ def test_control() -> None:
     names = ["segment", "enrolled", "lost_tasks", "lost_notes", "self_pid", "generation", "lost_calls", "refused"]
     names += ["tag", "now", "first", "paused_from", "runner"]
     constants = {name.upper(): name for name in names}
-    constants |= {"LOST_RINGS": "lost_ring_operations", "BETWEEN_STAMP": "between"}
+    constants |= {"LOST_RINGS": "lost_ring_operations", "BETWEEN_STAMP": "between", "LOST_HOOKS": "lost_hooks"}
     for constant, name in constants.items():
         assert getattr(session, constant) * 4 == offsets[name], name
     wide = {"LOCKS_FROM": "locks_from", "LOCKS_TO": "locks_to"}
@@ -271,6 +271,7 @@ def test_kinds_of_events_are_mirrored() -> None:
     kinds = enumerators("event_kind")
     assert kinds.pop("CALL") == decode.CALL_KIND
     assert kinds.pop("RING") == decode.RING_KIND
+    assert kinds.pop("HOOK") == hooks.HOOK_KIND
     assert {kind.name: kind.value for kind in decode.NoteKind} == kinds
 
 
@@ -300,4 +301,19 @@ def test_every_snippet_is_loaded() -> None:
     recorder = SNIPPETS / libbpf.OBJECT.replace(".o", ".c")
     others = {path.name for path in SNIPPETS.glob("*.bpf.c")} - {recorder.name}
     assert set(re.findall(r'^#include "(.*\.bpf\.c)"$', recorder.read_text(), re.MULTILINE)) == others
-    assert {name.removesuffix(".bpf.c") for name in others} == set(variant.SNIPPETS)
+    assert {name.removesuffix(".bpf.c") for name in others} == {*variant.SNIPPETS, "hooks"}
+
+
+def test_hooks_are_mirrored() -> None:
+    """Each function is watched by both kinds of program, and known by its number."""
+    text = re.sub(r"/\*.*?\*/", "", (SNIPPETS / "hooks.bpf.c").read_text(encoding="utf-8"), flags=re.DOTALL)
+    numbers = {name: int(value) for name, value in re.findall(r"^\tHOOK_(\w+) = (\d+),", text, re.MULTILINE)}
+    watched = {
+        numbers[name]: function for function, name in re.findall(r"^HOOK\((\w+), HOOK_(\w+),", text, re.MULTILINE)
+    }
+    assert watched == {number: kind.function for number, kind in hooks.HOOKS.items()}
+    assert frozenset(watched.values()) == frozenset().union(*hooks.AREAS.values())
+    assert {kind: f'SEC("{kind}/" #function)' in text for kind in attachment.KINDS} == {
+        "fentry": True,
+        "kprobe": True,
+    }
