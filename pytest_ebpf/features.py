@@ -89,6 +89,10 @@ def _trouble(engine: str) -> tuple[str, str] | None:
     release = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
     if release < MINIMUM_KERNEL:
         return f"the kernel is {platform.release()}", f"needs Linux {'.'.join(map(str, MINIMUM_KERNEL))} or newer"
+    try:
+        kinds()
+    except ValueError as error:
+        return str(error), ""
     if engine == "bcc" and bcc_package() is None:
         return "the Python package of BCC is not in any of the distribution's folders", BCC_HINT
     if not _may_load_programs():

@@ -42,11 +42,11 @@ __all__ = [
     "decode_hook",
     "file_events",
     "foreign_names",
+    "is_of_call",
     "joined",
     "kind_of",
     "network_events",
     "process_events",
-    "says_more",
     "stand_in",
     "told_by",
 ]
@@ -159,11 +159,16 @@ def foreign_names(raw: RawCall) -> frozenset[str] | None:
     if x32 and raw.nr >= X32_NUMBERS:
         return None
     name = _numbers("x86_64" if x32 else "i386").get(raw.nr)
-    return None if name is None else frozenset(_I386.get(name, name).split())
+    if name is None:
+        return None
+    ours = {*_numbers("x86_64").values()}
+    spellings = (_I386.get(name, name), *(name.removesuffix(suffix) for suffix in ("_time64", "64", "32")))
+    return next((frozenset(names.split()) for names in spellings if ours >= {*names.split()}), None)
 
 
 @functools.cache
 def _numbers(arch: str) -> Mapping[int, str]:
+    """The names of calls by their numbers."""
     import system_calls  # here and not above: see syscalls.py
 
     calls: dict[str, int] = system_calls.syscalls().load_arch_table(arch)
@@ -174,13 +179,13 @@ def told_by(
     raw: RawCall, names: frozenset[str] | None, hooks: int, watched: Collection[effects.Kind], table: Table
 ) -> frozenset[effects.Kind]:
     """The areas in which nothing of a foreign call is hidden; ``hooks`` is how many told of it."""
-    if names is None or not names <= table.names:
+    if names is None:
         return frozenset()
     found: set[effects.Kind] = set()
     for kind in AREAS:
         doing = names & effects.calls_of(kind, table)
         # A path on which nothing was found, no hook has seen.
-        tried_in_vain = kind == "files" and raw.ret < 0 and not hooks
+        tried_in_vain = kind != "network" and raw.ret < 0 and not hooks
         if not doing or (kind in watched and doing <= _TOLD[kind] and not tried_in_vain):
             found.add(kind)
     return frozenset(found)
@@ -271,9 +276,16 @@ def _text(
 # What it says of a call
 
 
-def says_more(hook: Hook, name: str) -> bool:
-    """Whether a hook is about the effects of the call that it was in, rather than about something beside them."""
-    return any(target.op in hook.ops for target in effects.targets(name))
+@functools.lru_cache(maxsize=1024)
+def _has_effect(name: str, ops: tuple[str, ...]) -> bool:
+    return any(target.op in ops for target in effects.targets(name))
+
+
+def is_of_call(raw: RawCall, table: Table) -> bool:
+    """Whether a hook is about the effects of the call that it was in: one of ours that tells them."""
+    if not raw.args[4] or raw.flags & EventFlag.FOREIGN.value:
+        return False
+    return _has_effect(table.by_number(raw.nr).name, HOOKS[raw.args[0]].ops)
 
 
 def amend(call: SyscallEvent, hooks: Sequence[Hook]) -> SyscallEvent:
@@ -290,7 +302,8 @@ def _amend_address(call: SyscallEvent, hook: Hook) -> SyscallEvent:
     unread = call.unread | hook.unread
     files = call.files
     descriptor = next((name for name in ("fd", "sockfd") if name in call.args), None)
-    if hook.file is not None and descriptor is not None:
+    known = call.files.get(descriptor or "")
+    if hook.file is not None and descriptor is not None and (known is None or known.socket is not None):
         files = {**files, descriptor: hook.file}
         unread -= {descriptor}
     if hook.unread:

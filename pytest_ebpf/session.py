@@ -42,7 +42,7 @@ from .engines.ring import HEADER_BYTES, Ring, RingStuck
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
 from .files import Files
-from .hooks import HOOK_KIND, amend, areas, decode_hook, foreign_names, says_more, stand_in, told_by
+from .hooks import HOOK_KIND, amend, areas, decode_hook, foreign_names, is_of_call, stand_in, told_by
 from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, Owner, Scope, Segments, process_of
 from .syscalls import RING, Table, is_opaque, table
 
@@ -604,10 +604,9 @@ class Session:
                 for raw in raws:
                     if raw.segment not in part or not self._belongs(raw.tag, raw.segment, mine, owner):
                         continue
-                    hook = decode_hook(raw, self._blobs.get(raw.call, ()), self._files)
-                    ours = call and not hook.in_ring and not raw.flags & EventFlag.FOREIGN.value
-                    if ours and says_more(hook, self.table.by_number(raw.nr).name):
+                    if is_of_call(raw, self.table):
                         continue
+                    hook = decode_hook(raw, self._blobs.get(raw.call, ()), self._files)
                     process = process_of(self.scope.images, raw.image, raw.pid, raw.comm)
                     found.append(stand_in(raw, hook, process, foreign.get(call)))
             return sorted(found, key=lambda event: event.timestamp_ns)
@@ -687,7 +686,7 @@ class Session:
                 continue
             kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
             for index, tag in enumerate(tags):
-                if tag in others and kinds[index] in (CALL_KIND, RING_KIND, HOOK_KIND) and segments[index] in part:
+                if tag in others and kinds[index] in (CALL_KIND, RING_KIND) and segments[index] in part:
                     yield RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
 
     def find_late(self) -> None:
@@ -742,8 +741,8 @@ class Session:
             )
             if raw.call not in hooks:
                 return call
-            told = [decode_hook(each, blobs.get(each.call, ()), files) for each in hooks[raw.call]]
-            return amend(call, [hook for hook in told if says_more(hook, call.name)])
+            of_call = [each for each in hooks[raw.call] if is_of_call(each, table)]
+            return amend(call, [decode_hook(each, blobs.get(each.call, ()), files) for each in of_call])
 
         return decode
 
@@ -925,13 +924,26 @@ class Session:
                 "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
             )
 
+    def _flying_foreign(self, owner: Owner, mine: set[Owner], part: Segments) -> list[RawCall]:
+        """The calls through another ABI that have not returned: what they may still do, no hook has told."""
+        finished = {raw.call for raw in self._marked(owner, mine, part) if raw.flags & EventFlag.FOREIGN.value}
+        return [
+            raw
+            for raw in self._in_flight()
+            if raw.flags & EventFlag.FOREIGN.value
+            and raw.call not in finished
+            and raw.segment in part
+            and self._belongs(raw.tag, raw.segment, mine, owner)
+        ]
+
     def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
         decode = self._decoder()
         unread: Counter[tuple[str, str]] = Counter()
         foreign: dict[tuple[int, int, int], list[RawCall]] = {}
         opaque: Counter[str] = Counter()
         unread_aio = 0
-        for raw in self._marked(owner, mine, part):
+        flying = self._flying_foreign(owner, mine, part)
+        for raw in (*self._marked(owner, mine, part), *flying):
             if raw.flags & EventFlag.FOREIGN.value:
                 foreign.setdefault((raw.pid, raw.nr, raw.flags & EventFlag.X32.value), []).append(raw)
                 continue
@@ -946,7 +958,12 @@ class Session:
                 opaque[name] += 1
         for (pid, number, _), raws in foreign.items():
             names = foreign_names(raws[0])
-            told = [told_by(raw, names, len(self._hooks.get(raw.call, ())), self.watched, self.table) for raw in raws]
+            told = [
+                told_by(
+                    raw, names, len(self._hooks.get(raw.call, ())), () if raw in flying else self.watched, self.table
+                )
+                for raw in raws
+            ]
             count = len(raws)
             yield Gap(
                 f"process {pid} made {count:,} calls numbered {number} through another ABI (int 0x80, 32-bit or x32 "

@@ -117,12 +117,20 @@ def test_program_of_a_call() -> None:
     assert (event.path, event.paths, event.args["filename"]) == ("/other", ("/other",), "/other")
 
 
-def test_which_hooks_say_more_of_a_call() -> None:
-    """Those about effects that the call has; any other stands for itself."""
-    unlink = Hook("security_path_unlink", ("remove",), ("/x",))
-    assert hooks.says_more(unlink, "unlinkat")
-    assert not hooks.says_more(unlink, "io_uring_enter")
-    assert not hooks.says_more(Hook("security_file_open", ("open",)), "acct")
+@pytest.mark.parametrize(
+    "hook, name, marks, expected",
+    [
+        (2, "unlinkat", 0, True),
+        (2, "unlinkat", FOREIGN, False),
+        (2, "io_uring_enter", 0, False),
+        (1, "acct", 0, False),
+        (15, "write", 0, True),
+    ],
+)
+def test_which_hooks_say_more_of_a_call(hook: int, name: str, marks: int, expected: bool) -> None:
+    """Those about effects that a call of ours has; any other stands for itself."""
+    assert hooks.is_of_call(raw(hook, nr=TABLE.number(name), call=7, marks=marks), TABLE) is expected
+    assert not hooks.is_of_call(raw(hook, nr=TABLE.number(name), marks=marks), TABLE)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +160,8 @@ def test_x32() -> None:
     x32 = FOREIGN | EventFlag.X32.value
     assert hooks.foreign_names(raw(0, nr=2, marks=x32)) == frozenset({"open"})
     assert hooks.foreign_names(raw(0, nr=520, marks=x32)) is None
+    assert hooks.foreign_names(raw(0, nr=412, marks=FOREIGN)) == frozenset({"utimensat"})
+    assert hooks.foreign_names(raw(0, nr=89, marks=FOREIGN)) is None  # readdir, which is no call of ours
     assert hooks.foreign_names(raw(0, nr=2, marks=FOREIGN)) == frozenset({"fork"})
 
 
