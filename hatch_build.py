@@ -27,8 +27,9 @@ OBJECTS = Path("pytest_ebpf", "objects")
 
 # Folder in the wheel, as `platform.machine()` spells it -> how snippets ask for it.
 TARGETS = {"aarch64": "-D__TARGET_ARCH_arm64", "x86_64": "-D__TARGET_ARCH_x86"}
-# Folder below that -> what the snippets are compiled with: "old" is for kernels before 5.17.
-VARIANTS: dict[str, tuple[str, ...]] = {"": (), "old": ("-DOLD_KERNEL",)}
+# Folder below that -> what the snippets are compiled with: "old" is for kernels before 5.17, "fentry" has the hooks of
+# hooks.bpf.c as another kind of program, since 6.0.
+VARIANTS: dict[str, tuple[str, ...]] = {"": (), "fentry": ("-DFENTRY",), "old": ("-DOLD_KERNEL",)}
 
 FLAGS = (
     "-target",

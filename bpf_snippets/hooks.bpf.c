@@ -1,6 +1,5 @@
 /* What the kernel really does: functions of its own that every way leads through, whichever call or ABI began it.
- * Kprobes, or fentry where the kernel can't be preempted in them: Linux 5.10. Each program is there once for each of both;
- * the engine loads one of them. An area (files, network, programs) counts as watched if all its programs are attached.
+ * Kprobes: Linux 5.10; or compiled with FENTRY the other kind, for kernels that can't be preempted in them. An area (files, network, programs) counts as watched if all its programs are attached.
  *
  * A call tells of itself what it passed, as that was when the call began. A hook tells again only what this can't be
  * relied on for:
@@ -144,70 +143,38 @@ GLOBAL int tell_open(u64 hook, u64 address)
 	return 0;
 }
 
-/* security_path_unlink, rmdir, mkdir, mknod and symlink(directory, entry, ...) */
-GLOBAL int tell_name_in(u64 hook, u64 directory, u64 entry)
+/* security_path_unlink, rmdir, mkdir, mknod and symlink(directory, entry, ...), link(old entry, new directory, new entry),
+ * rename(old directory, old entry, new directory, new entry, flags), and truncate, chmod and chown(path, ...)
+ */
+GLOBAL int tell_names(u64 hook, u64 first, u64 second, u64 third, u64 fourth)
 {
 	bool native;
 	struct event *call;
-	struct event *event = begin_hook(hook, entry, &native, &call);
-	if (!event || (hook == HOOK_MKNOD && native && opens(call)))
+	struct event *event = begin_hook(hook, first, &native, &call);
+	if (!event || ((hook == HOOK_MKNOD || hook == HOOK_TRUNCATE) && native && opens(call)))
 		return 0;
-	event->file = identify_directory((void *)directory);
-	tell_entry(event, 1, (void *)entry);
-	emit_hook(event);
-	return 0;
-}
-
-/* security_path_link(old entry, new directory, new entry) */
-GLOBAL int tell_link(u64 hook, u64 old, u64 directory, u64 entry)
-{
-	struct dentry *linked = (void *)old;
-	struct path *path = (void *)directory;
-	bool native;
-	struct event *call;
-	struct event *event = begin_hook(hook, entry, &native, &call);
-	if (!event)
-		return 0;
-	u32 zero = 0;
-	struct path *here = bpf_map_lookup_elem(&path_here, &zero);
-	if (!here)
-		return 0;
-	here->mnt = READ(path, mnt);
-	here->dentry = linked;
-	event->file = identify_path(0, (u64)READ(linked, d_inode));
-	if (emit_word(event->call, event->kind, BLOB_FD, 3, identify_directory(path)))
-		event->lost |= 8;
-	tell_entry(event, 3, (void *)entry);
-	emit_hook(event);
-	return 0;
-}
-
-/* security_path_rename(old directory, old entry, new directory, new entry, flags) */
-GLOBAL int tell_rename(u64 hook, u64 directory, u64 entry, u64 new_directory, u64 new_entry)
-{
-	bool native;
-	struct event *call;
-	struct event *event = begin_hook(hook, entry, &native, &call);
-	if (!event)
-		return 0;
-	event->file = identify_directory((void *)directory);
-	tell_entry(event, 1, (void *)entry);
-	if (emit_word(event->call, event->kind, BLOB_FD, 3, identify_directory((void *)new_directory)))
-		event->lost |= 8;
-	tell_entry(event, 3, (void *)new_entry);
-	emit_hook(event);
-	return 0;
-}
-
-/* security_path_truncate, chmod and chown(path, ...) */
-GLOBAL int tell_path(u64 hook, u64 path)
-{
-	bool native;
-	struct event *call;
-	struct event *event = begin_hook(hook, path, &native, &call);
-	if (!event || (hook == HOOK_TRUNCATE && native && opens(call)))
-		return 0;
-	event->file = identify_directory((void *)path);
+	if (hook == HOOK_LINK) {
+		struct dentry *linked = (void *)first;
+		struct path *directory = (void *)second;
+		u32 zero = 0;
+		struct path *here = bpf_map_lookup_elem(&path_here, &zero);
+		if (!here)
+			return 0;
+		here->mnt = READ(directory, mnt);
+		here->dentry = linked;
+		event->file = identify_path(0, (u64)READ(linked, d_inode));
+		fourth = third;
+		third = second;
+	} else {
+		event->file = identify_directory((void *)first);
+		if (hook <= HOOK_SYMLINK || hook == HOOK_RENAME)
+			tell_entry(event, 1, (void *)second);
+	}
+	if (hook == HOOK_LINK || hook == HOOK_RENAME) {
+		if (emit_word(event->call, event->kind, BLOB_FD, 3, identify_directory((void *)third)))
+			event->lost |= 8;
+		tell_entry(event, 3, (void *)fourth);
+	}
 	emit_hook(event);
 	return 0;
 }
@@ -239,13 +206,13 @@ GLOBAL int read_address(u64 address, u64 size)
 }
 
 /* Sends the address that the kernel uses. False if there is nothing in it that the call didn't tell. */
-INLINE bool tell_address(struct event *event, struct event *call, bool native, u64 file, void *address, u64 size)
+INLINE bool tell_address(struct event *event, struct event *call, bool native, u64 file, u64 address, u64 size)
 {
 	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_ADDRESS, 1);
 	struct witness *witness = witness_of(call);
 	if (!blob)
 		return true;
-	if (read_address((u64)address, size)) {
+	if (read_address(address, size)) {
 		event->lost |= 2;
 		return true;
 	}
@@ -264,117 +231,117 @@ INLINE bool tell_address(struct event *event, struct event *call, bool native, u
 	return true;
 }
 
-/* security_socket_connect and bind(socket, address, size) */
-GLOBAL int tell_socket_address(u64 hook, u64 socket_address, u64 address, u64 size)
+/* security_socket_connect and bind(socket, address, size), sendmsg(socket, message, size), and recvmsg, accept, listen and
+ * shutdown(socket, ...)
+ */
+GLOBAL int tell_socket(u64 hook, u64 socket_address, u64 second, u64 third)
 {
 	struct socket *socket = (void *)socket_address;
+	struct msghdr *message = (void *)second;
 	bool native;
 	struct event *call;
 	struct event *event = begin_hook(hook, socket_address, &native, &call);
 	if (!event)
 		return 0;
-	struct file *file = READ(socket, file);
-	if (!tell_address(event, call, native, (u64)file, (void *)address, (u32)size))
-		return 0;
-	event->file = file ? identify((u64)file) : 0;
-	emit_hook(event);
-	return 0;
-}
-
-/* security_socket_sendmsg(socket, message, size) */
-GLOBAL int tell_send(u64 hook, u64 socket_address, u64 message_address, u64 size)
-{
-	struct socket *socket = (void *)socket_address;
-	struct msghdr *message = (void *)message_address;
-	bool native;
-	struct event *call;
-	struct event *event = begin_hook(hook, socket_address, &native, &call);
-	if (!event)
-		return 0;
-	struct file *file = READ(socket, file);
-	void *address = READ(message, msg_name);
-	if (address) {
-		if (!tell_address(event, call, native, (u64)file, address, (u32)READ(message, msg_namelen)))
-			return 0;
-	} else if (native) {
-		return 0; /* it goes to the peer of the call's own socket */
+	u64 file = (u64)READ(socket, file);
+	u64 address = 0;
+	u32 size = third;
+	if (hook == HOOK_SEND) {
+		address = (u64)READ(message, msg_name);
+		size = READ(message, msg_namelen);
+		if (!address && native)
+			return 0; /* it goes to the peer of the call's own socket */
+	} else if (hook == HOOK_CONNECT || hook == HOOK_BIND) {
+		address = second;
+	} else if (!(event->flags & EVENT_FOREIGN)) {
+		return 0; /* an io_uring shows these itself */
 	}
-	event->args[1] = size;
-	event->file = file ? identify((u64)file) : 0;
-	emit_hook(event);
-	return 0;
-}
-
-/* security_socket_recvmsg, accept, listen and shutdown(socket, ...) */
-GLOBAL int tell_socket(u64 hook, u64 socket_address)
-{
-	struct socket *socket = (void *)socket_address;
-	bool native;
-	struct event *call;
-	struct event *event = begin_hook(hook, socket_address, &native, &call);
-	if (!event || native || !(event->flags & EVENT_FOREIGN)) /* an io_uring shows these itself */
+	if (address && !tell_address(event, call, native, file, address, size))
 		return 0;
-	struct file *file = READ(socket, file);
-	event->file = file ? identify((u64)file) : 0;
+	event->file = file ? identify(file) : 0;
 	emit_hook(event);
 	return 0;
 }
 
-/* The first five arguments of a function of the kernel. */
+/* The first arguments of a function of the kernel; as numbers, as a GLOBAL function takes no pointers. */
+#if defined(FENTRY)
+#define KIND "fentry/"
+INLINE void read_parameters(u64 *args, void *parameters)
+{
+	bpf_probe_read_kernel(args, 4 * sizeof(u64), parameters);
+}
+#else
+#define KIND "kprobe/"
 #if defined(__TARGET_ARCH_x86)
 INLINE void read_parameters(u64 *args, struct pt_regs *regs)
 {
-	u64 words[8] = {}; /* r10 r9 r8 ax cx dx si di */
-	bpf_probe_read_kernel(words, sizeof(words), FIELD(regs, r10));
-	args[0] = words[7];
-	args[1] = words[6];
-	args[2] = words[5];
-	args[3] = words[4];
-	args[4] = words[2];
+	u64 words[4] = {}; /* cx dx si di */
+	bpf_probe_read_kernel(words, sizeof(words), FIELD(regs, cx));
+	args[0] = words[3];
+	args[1] = words[2];
+	args[2] = words[1];
+	args[3] = words[0];
 }
 #elif defined(__TARGET_ARCH_arm64)
 INLINE void read_parameters(u64 *args, struct pt_regs *regs)
 {
-	bpf_probe_read_kernel(args, 5 * sizeof(u64), FIELD(regs, regs));
+	bpf_probe_read_kernel(args, 4 * sizeof(u64), FIELD(regs, regs));
 }
 #else
 #error "define __TARGET_ARCH_x86 or __TARGET_ARCH_arm64"
 #endif
+#endif
 
-#define HOOK(function, hook, body, ...)                                                                                \
-	SEC("kprobe/" #function)                                                                                       \
-	int on_##function(struct pt_regs *regs)                                                                        \
+#if defined(OLD_KERNEL) || defined(FENTRY)
+#define HOOK(function, hook, body)                                                                                     \
+	SEC(KIND #function)                                                                                            \
+	int on_##function(void *context)                                                                               \
 	{                                                                                                              \
-		u64 args[5];                                                                                           \
-		read_parameters(args, regs);                                                                           \
-		return body(hook, __VA_ARGS__) & 0;                                                                    \
-	}                                                                                                              \
-	SEC("fentry/" #function)                                                                                       \
-	int at_##function(void *parameters)                                                                            \
-	{                                                                                                              \
-		u64 args[5];                                                                                           \
-		bpf_probe_read_kernel(                                                                                 \
-			args, sizeof(args), parameters); /* as numbers: a GLOBAL function takes no pointers */         \
-		return body(hook, __VA_ARGS__) & 0;                                                                    \
+		u64 args[4];                                                                                           \
+		read_parameters(args, context);                                                                        \
+		return body(hook);                                                                                     \
 	}                                                                                                              \
 	_Static_assert(1, "takes the semicolon")
+#define OPEN(hook) tell_open(hook, args[0]) & 0
+#define NAMES(hook) tell_names(hook, args[0], args[1], args[2], args[3]) & 0
+#define PROGRAM(hook) tell_program(hook, args[0]) & 0
+#define SOCKET(hook) tell_socket(hook, args[0], args[1], args[2]) & 0
 
-HOOK(security_file_open, HOOK_FILE_OPEN, tell_open, args[0]);
-HOOK(security_path_unlink, HOOK_UNLINK, tell_name_in, args[0], args[1]);
-HOOK(security_path_rmdir, HOOK_RMDIR, tell_name_in, args[0], args[1]);
-HOOK(security_path_mkdir, HOOK_MKDIR, tell_name_in, args[0], args[1]);
-HOOK(security_path_mknod, HOOK_MKNOD, tell_name_in, args[0], args[1]);
-HOOK(security_path_symlink, HOOK_SYMLINK, tell_name_in, args[0], args[1]);
-HOOK(security_path_link, HOOK_LINK, tell_link, args[0], args[1], args[2]);
-HOOK(security_path_rename, HOOK_RENAME, tell_rename, args[0], args[1], args[2], args[3]);
-HOOK(security_path_truncate, HOOK_TRUNCATE, tell_path, args[0]);
-HOOK(security_path_chmod, HOOK_CHMOD, tell_path, args[0]);
-HOOK(security_path_chown, HOOK_CHOWN, tell_path, args[0]);
-HOOK(security_bprm_check, HOOK_EXEC, tell_program, args[0]);
-HOOK(security_socket_connect, HOOK_CONNECT, tell_socket_address, args[0], args[1], args[2]);
-HOOK(security_socket_bind, HOOK_BIND, tell_socket_address, args[0], args[1], args[2]);
-HOOK(security_socket_sendmsg, HOOK_SEND, tell_send, args[0], args[1], args[2]);
-HOOK(security_socket_recvmsg, HOOK_RECEIVE, tell_socket, args[0]);
-HOOK(security_socket_accept, HOOK_ACCEPT, tell_socket, args[0]);
-HOOK(security_socket_listen, HOOK_LISTEN, tell_socket, args[0]);
-HOOK(security_socket_shutdown, HOOK_SHUTDOWN, tell_socket, args[0]);
+HOOK(security_file_open, HOOK_FILE_OPEN, OPEN);
+HOOK(security_path_unlink, HOOK_UNLINK, NAMES);
+HOOK(security_path_rmdir, HOOK_RMDIR, NAMES);
+HOOK(security_path_mkdir, HOOK_MKDIR, NAMES);
+HOOK(security_path_mknod, HOOK_MKNOD, NAMES);
+HOOK(security_path_symlink, HOOK_SYMLINK, NAMES);
+HOOK(security_path_link, HOOK_LINK, NAMES);
+HOOK(security_path_rename, HOOK_RENAME, NAMES);
+HOOK(security_path_truncate, HOOK_TRUNCATE, NAMES);
+HOOK(security_path_chmod, HOOK_CHMOD, NAMES);
+HOOK(security_path_chown, HOOK_CHOWN, NAMES);
+HOOK(security_bprm_check, HOOK_EXEC, PROGRAM);
+HOOK(security_socket_connect, HOOK_CONNECT, SOCKET);
+HOOK(security_socket_bind, HOOK_BIND, SOCKET);
+HOOK(security_socket_sendmsg, HOOK_SEND, SOCKET);
+HOOK(security_socket_recvmsg, HOOK_RECEIVE, SOCKET);
+HOOK(security_socket_accept, HOOK_ACCEPT, SOCKET);
+HOOK(security_socket_listen, HOOK_LISTEN, SOCKET);
+HOOK(security_socket_shutdown, HOOK_SHUTDOWN, SOCKET);
+#else
+/* One program for all: engines/hooks.py attaches it to each function, with the number of the hook. Since Linux 5.15. */
+SEC("kprobe/hooks")
+int on_hook(void *context)
+{
+	u64 hook = bpf_get_attach_cookie(context);
+	u64 args[4];
+	read_parameters(args, context);
+	if (hook == HOOK_FILE_OPEN)
+		tell_open(hook, args[0]);
+	else if (hook == HOOK_EXEC)
+		tell_program(hook, args[0]);
+	else if (hook < HOOK_EXEC)
+		tell_names(hook, args[0], args[1], args[2], args[3]);
+	else
+		tell_socket(hook, args[0], args[1], args[2]);
+	return 0;
+}
+#endif

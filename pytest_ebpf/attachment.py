@@ -6,7 +6,7 @@ import os
 
 __all__ = ["KINDS", "KPROBE", "SWITCH", "kinds"]
 
-KINDS = ("fentry", "kprobe")
+KINDS = ("kprobe", "fentry")
 SWITCH = "PYTEST_EBPF_HOOKS"
 """Environment variable: the one kind to use, or "none"."""
 KPROBE = "/sys/bus/event_source/devices/kprobe/type"
@@ -18,7 +18,7 @@ def kinds(wanted: str | None = None) -> tuple[str, ...]:
     """The kinds to try on this kernel, best first; () if there are none. Raises ValueError for an unknown one.
 
     A program at fentry can be preempted by another one of the same processor, whose memory it shares: it is for
-    kernels that can't be preempted.
+    kernels that can't be preempted, and it takes longer to load.
     """
     wanted = os.environ.get(SWITCH, "") if wanted is None else wanted
     if wanted:
@@ -26,10 +26,10 @@ def kinds(wanted: str | None = None) -> tuple[str, ...]:
             raise ValueError(f"{SWITCH}={wanted}: unknown (one of: {', '.join(KINDS)}, none)")
         return (wanted,) if wanted in KINDS else ()
     found = []
-    if os.path.exists(FTRACE) and not _is_preemptible():  # noqa: PTH110 (pathlib is slow to import)
-        found.append("fentry")
-    if os.path.exists(KPROBE):  # noqa: PTH110
+    if os.path.exists(KPROBE):  # noqa: PTH110 (pathlib is slow to import)
         found.append("kprobe")
+    if os.path.exists(FTRACE) and not _is_preemptible():  # noqa: PTH110
+        found.append("fentry")
     return tuple(found)
 
 

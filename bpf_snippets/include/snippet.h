@@ -61,6 +61,7 @@ static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 fl
 #else
 static long (*const bpf_loop)(u32 times, void *body, void *context, u64 flags) = (void *)181;
 static void *(*const bpf_get_current_task_btf)(void) = (void *)158;
+static u64 (*const bpf_get_attach_cookie)(void *context) = (void *)174;
 #endif
 
 /* The bytes that were read, with the NUL: older kernels count an empty string as 0. */

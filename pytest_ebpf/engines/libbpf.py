@@ -38,7 +38,7 @@ class LibbpfEngine:
         self._kind = ""
         """Of the hooks: see attachment.py."""
         folder = f"{OBJECTS}/{os.uname().machine}{'/old' if self._variant.old else ''}"
-        self._path = f"{objects or folder}/{OBJECT}"
+        self._folder = str(objects or folder)
         self._objects: list[int] = []
         self._fds: list[int] = []
         self._messages: list[str] = []
@@ -92,10 +92,7 @@ class LibbpfEngine:
         for probe, program in programs:
             kind, _, hook = probe.hook.partition("/")
             if kind in KINDS:
-                link = self._attach_hook(kind, hook, program)
-                if link >= 0:
-                    self._fds.append(link)
-                    probes.append(probe)
+                probes += self._attach_hooks(probe, program)
                 continue
             if kind == "iter":
                 link = self._library.bpf_link_create(program, 0, ITERATOR, None)
@@ -109,15 +106,24 @@ class LibbpfEngine:
         version = self._library.libbpf_version_string().decode().removeprefix("v")
         return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes), self._variant.missing)
 
-    def _attach_hook(self, kind: str, function: str, program: int) -> int:
-        """The descriptor that holds it; negative if the kernel refuses, which leaves its area unwatched."""
+    def _attach_hooks(self, probe: Probe, program: int) -> list[Probe]:
+        """What was attached; where the kernel refuses, an area stays unwatched."""
+        kind, _, function = probe.hook.partition("/")
         if kind == "fentry":
             link: int = self._library.bpf_raw_tracepoint_open(None, program)
-            return link
-        try:
-            return hooks.attach_kprobe(function, program)
-        except OSError:
-            return -1
+            if link < 0:
+                return []
+            self._fds.append(link)
+            return [probe]
+        found = []
+        functions = enumerate(hooks.FUNCTIONS, 1) if function == hooks.ALL else [(0, function)]
+        for number, each in functions:
+            try:
+                self._fds += hooks.attach_kprobe(each, program, number)
+            except OSError:
+                continue
+            found.append(Probe(probe.program, f"{kind}/{each}"))
+        return found
 
     def iterator(self) -> int:
         """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
@@ -127,14 +133,13 @@ class LibbpfEngine:
 
     def _load(self) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
         """Descriptors of the maps by name, and of the programs."""
-        content = self._read()
         for self._kind in kinds():
             try:
-                return self._load_with(content)
+                return self._load_with(self._read())
             except (EngineUnavailable, ProbeError):  # not with these hooks
                 self._messages.clear()
         self._kind = ""
-        return self._load_with(content)
+        return self._load_with(self._read())
 
     def _load_with(self, content: bytes) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
         """Load the programs, with the hooks of the chosen kind."""
@@ -158,6 +163,10 @@ class LibbpfEngine:
                 [self._library.bpf_program__fd(each) for each in programs],
             )
         return dict(zip(names, fds[0], strict=True)), list(zip(probes, fds[1], strict=True))
+
+    @property
+    def _path(self) -> str:
+        return f"{self._folder}/fentry/{OBJECT}" if self._kind == "fentry" else f"{self._folder}/{OBJECT}"
 
     def _read(self) -> bytes:
         try:

@@ -91,8 +91,8 @@ def test_auto_takes_libbpf(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "version, modes, kinds",
     [
-        ("#1 SMP Debian 5.10.1", None, ("fentry", "kprobe")),
-        ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.1", "none (voluntary) full \n", ("fentry", "kprobe")),
+        ("#1 SMP Debian 5.10.1", None, ("kprobe", "fentry")),
+        ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.1", "none (voluntary) full \n", ("kprobe", "fentry")),
         ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.1", "none voluntary (full) \n", ("kprobe",)),
         ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.1", None, ("kprobe",)),
         ("#1 SMP PREEMPT_RT", None, ("kprobe",)),
@@ -101,14 +101,15 @@ def test_auto_takes_libbpf(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_kinds_of_hooks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str, modes: str | None, kinds: tuple[str, ...]
 ) -> None:
-    """Fentry is for kernels that can't be preempted; what may not be there isn't tried."""
+    """Fentry is for kernels that can't be preempted; what isn't there isn't tried."""
     monkeypatch.delenv(attachment.SWITCH, raising=False)
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(version=version))
     for name in ("KPROBE", "FTRACE", "PREEMPTION"):
         monkeypatch.setattr(attachment, name, str(tmp_path / name))
     assert attachment.kinds() == ()
-    (tmp_path / "KPROBE").touch()
     (tmp_path / "FTRACE").touch()
+    assert "kprobe" not in attachment.kinds()
+    (tmp_path / "KPROBE").touch()
     if modes is not None:
         (tmp_path / "PREEMPTION").write_text(modes)
     assert attachment.kinds() == kinds
@@ -120,7 +121,7 @@ def test_kind_of_hooks_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """One, or none; a misspelt one is an error."""
     assert [attachment.kinds(wanted) for wanted in ("kprobe", "none")] == [("kprobe",), ()]
     monkeypatch.setenv(attachment.SWITCH, "krobe")
-    with pytest.raises(ValueError, match=r"^PYTEST_EBPF_HOOKS=krobe: unknown \(one of: fentry, kprobe, none\)$"):
+    with pytest.raises(ValueError, match=r"^PYTEST_EBPF_HOOKS=krobe: unknown \(one of: kprobe, fentry, none\)$"):
         attachment.kinds()
 
 

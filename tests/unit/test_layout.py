@@ -13,6 +13,7 @@ import pytest
 import pytest_ebpf
 from pytest_ebpf import attachment, decode, files, hooks, scope, session
 from pytest_ebpf.engines import base, libbpf, variant
+from pytest_ebpf.engines import hooks as engine_hooks
 from pytest_ebpf.syscalls import RING
 
 PACKAGE = Path(pytest_ebpf.__file__).parent
@@ -30,6 +31,8 @@ def source(name: str) -> str:
     return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
 
 
+LOADER_PROGRAMS = 32
+"""As many as a loader that libbpf generates can hold: it makes no more than that close."""
 EVENTS_H, SCOPE_H = source("events.h"), source("scope.h")
 DEFINES = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)\s*$", EVENTS_H, re.MULTILINE)}
 
@@ -312,8 +315,13 @@ def test_hooks_are_mirrored() -> None:
         numbers[name]: function for function, name in re.findall(r"^HOOK\((\w+), HOOK_(\w+),", text, re.MULTILINE)
     }
     assert watched == {number: kind.function for number, kind in hooks.HOOKS.items()}
+    assert watched == dict(enumerate(engine_hooks.FUNCTIONS, 1)), "as the program for all is told"
     assert frozenset(watched.values()) == frozenset().union(*hooks.AREAS.values())
-    assert {kind: f'SEC("{kind}/" #function)' in text for kind in attachment.KINDS} == {
-        "fentry": True,
-        "kprobe": True,
-    }
+    assert {kind for kind in attachment.KINDS if f'#define KIND "{kind}/"' in text} == {*attachment.KINDS}
+
+
+def test_programs_fit_a_loader() -> None:
+    """More can't be loaded in the quick way. Functions that aren't inlined count too."""
+    text = "".join(path.read_text(encoding="utf-8") for path in SNIPPETS.rglob("*.[ch]") if path.name != "snippet.h")
+    programs = re.findall(r'^(?:SEC\("\w+/|GLOBAL |static long )', text, re.MULTILINE)
+    assert len(programs) <= LOADER_PROGRAMS
