@@ -615,6 +615,7 @@ class Session:
         """Why the recording of a window of ``owner`` is not complete; empty if it is."""
         with self._lock, self.unobserved():
             self._check_kept(part)
+            flying = self._in_flight()  # before those that have returned are taken over
             self._drain()
             self._check_alive()
             mine = self._circle(owner)
@@ -624,7 +625,7 @@ class Session:
                 *self._lost_calls(part),
                 *self._lost_tasks(),
                 *self._hidden_rings(owner, mine, part),
-                *self._undecoded(owner, mine, part),
+                *self._undecoded(owner, mine, part, flying),
             )
 
     def living(self, owner: Owner, part: Segments) -> list[Process]:
@@ -924,26 +925,24 @@ class Session:
                 "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
             )
 
-    def _flying_foreign(self, owner: Owner, mine: set[Owner], part: Segments) -> list[RawCall]:
-        """The calls through another ABI that have not returned: what they may still do, no hook has told."""
-        finished = {raw.call for raw in self._marked(owner, mine, part) if raw.flags & EventFlag.FOREIGN.value}
-        return [
-            raw
-            for raw in self._in_flight()
-            if raw.flags & EventFlag.FOREIGN.value
-            and raw.call not in finished
-            and raw.segment in part
-            and self._belongs(raw.tag, raw.segment, mine, owner)
-        ]
-
-    def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
+    def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments, flying: Iterable[RawCall]) -> Iterator[Gap]:
         decode = self._decoder()
         unread: Counter[tuple[str, str]] = Counter()
         foreign: dict[tuple[int, int, int], list[RawCall]] = {}
         opaque: Counter[str] = Counter()
         unread_aio = 0
-        flying = self._flying_foreign(owner, mine, part)
-        for raw in (*self._marked(owner, mine, part), *flying):
+        marked = [*self._marked(owner, mine, part)]
+        finished = {raw.call for raw in marked if raw.flags & EventFlag.FOREIGN.value}
+        # Of calls through another ABI, those too that have not returned: what they may still do, no hook has told.
+        flying = [
+            raw
+            for raw in flying
+            if raw.flags & EventFlag.FOREIGN.value
+            and raw.call not in finished
+            and raw.segment in part
+            and self._belongs(raw.tag, raw.segment, mine, owner)
+        ]
+        for raw in (*marked, *flying):
             if raw.flags & EventFlag.FOREIGN.value:
                 foreign.setdefault((raw.pid, raw.nr, raw.flags & EventFlag.X32.value), []).append(raw)
                 continue

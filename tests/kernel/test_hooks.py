@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -25,7 +26,7 @@ from .test_io_uring import Ring
 
 MAP_32BIT = 0x40
 # Calls of 32-bit x86.
-OPEN, UNLINK, EXECVE, GETPID, RENAME, MKDIR, SOCKETCALL = 5, 10, 11, 20, 38, 39, 102
+READ, OPEN, UNLINK, EXECVE, GETPID, RENAME, MKDIR, SOCKETCALL = 3, 5, 10, 11, 20, 38, 39, 102
 CONNECT_OF_SOCKETCALL = 3
 SENDMSG_OF_RING = 9
 PROT_ALL = 7
@@ -365,3 +366,21 @@ def test_nothing_is_told_twice(ebpf: Recording, ring: Ring, tmp_path: Path, list
     assert [len(part.network(op=op)) for op in ("connect", "bind", "send")] == [1, 1, 3]
     assert [str(event) for event in part.events if "[kernel]" in str(event)] == []
     assert part.complete, part.gaps
+
+
+def test_foreign_call_that_has_not_returned(
+    ebpf: Recording, foreign: Foreign, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    """What it may still do nobody knows."""
+    reader, writer = os.pipe()
+    with ebpf.window() as part:
+        thread = threading.Thread(target=foreign, args=(READ, reader, bytes(7), 7))
+        thread.start()
+        until(lambda: any(event.in_flight and event.name == f"foreign_0x{READ:x}" for event in part.events))
+        with pytest.raises(InconclusiveRecording, match="another ABI"):
+            part.assert_no_network()
+        part.assert_no_exec()  # a read executes nothing, however long it takes
+        os.write(writer, b"x")
+        thread.join()
+    os.close(reader)
+    os.close(writer)
