@@ -243,6 +243,7 @@ GLOBAL int is_ordered(u64 leader_address, u32 ordered)
 			return 0;
 		up = READ(up, real_parent);
 		up = READ(up, group_leader);
+		BARRIER(up); /* before Linux 5.12 no loop may end with a call */
 	}
 	return 0;
 }

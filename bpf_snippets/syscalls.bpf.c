@@ -55,7 +55,10 @@ INLINE void take_bytes(struct task *task, u64 arg, u8 kind, void *address, u64 s
 
 INLINE void take_message(struct task *task, u64 arg, u64 address)
 {
-	struct user_msghdr message;
+	struct {
+		void *name;
+		s32 namelen;
+	} message; /* the beginning of a struct user_msghdr */
 	if (bpf_probe_read_user(&message, sizeof(message), (void *)address)) {
 		task->event.unread |= 1 << arg;
 		return;
@@ -233,7 +236,9 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	struct spec *spec = spec_of(nr);
 	if (!task || !c || !spec)
 		return 0;
-	task->event.call++; /* also outside a window: user space sees by it that the program lives */
+	if (task->state == TASK_RECORDED)
+		lose_call(task); /* its end was missed */
+	task->event.call++;      /* also outside a window: user space sees by it that the program lives */
 	attribute(task, slot, c);
 	if (WAIT_OF(spec) && slot != c->runner)
 		begin_wait(task, c, (void *)ctx->args[0], WAIT_OF(spec));
@@ -299,7 +304,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		struct spec *spec = spec_of(nr);
 		attribute(task, slot, c);
 		u32 segment = stamp(task, slot, c);
-		task->event.call++;
+		task->event.call += 2; /* user space sees by it that there was no entry */
 		if (segment && spec && !is_muted(task, spec)) {
 			begin(task, regs, nr, segment, EVENT_NO_ENTRY);
 			state = TASK_RECORDED;

@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from . import hooks, rules
-from .effects import Kind, calls_of, file_events, network_events, process_events
+from .alike import Alike, alike
+from .effects import FileEvents, Kind, calls_of, network_events, process_events
 from .errors import InconclusiveRecording
 from .events import FileEvent, Gap, NetworkEvent, Process, ProcessEvent, SyscallEvent
 from .match import E, Events, Query, effect_query, query
@@ -336,12 +337,12 @@ class Assertions(ABC):
                 error.add_note(f"whole recording: {self._shown_in}")
             raise
 
-    def _file_effects(self) -> list[FileEvent]:
+    def _file_effects(self) -> Alike[FileEvent]:
         """Everything done to files, in order."""
         with self._silently():
-            calls = self._events(calls_of("files", self._table))
-            found = [event for call in calls for event in file_events(call, self._table)]
-            return hooks.joined(found, [event for told in self._told() for event in hooks.file_events(told)])
+            found = FileEvents(alike(self._events(calls_of("files", self._table))), self._table)
+            told = [event for told in self._told() for event in hooks.file_events(told)]
+            return alike(hooks.joined(list(found), told)) if told else found
 
     def _network_effects(self) -> list[NetworkEvent]:
         """Everything done on sockets, in order, with the hosts that are known."""
@@ -377,7 +378,8 @@ class Assertions(ABC):
 
     def _matching(self, kind: Kind, asked: Query, events: Iterable[E]) -> Events[E]:
         with self._silently():
-            found, unsure = asked.select(sorted(events, key=lambda event: event.timestamp_ns))
+            in_order = events if isinstance(events, Alike) else sorted(events, key=lambda event: event.timestamp_ns)
+            found, unsure = asked.select(in_order)
         ops = next((each.value for each in asked.filters if each.name == "op"), None)
         if isinstance(ops, str):
             ops = [ops]
@@ -385,7 +387,7 @@ class Assertions(ABC):
         return self._shown(found, unsure, calls_of(kind, self._table, wanted), kind)
 
     def _shown(
-        self, found: Iterable[E], unsure: Iterable[E], names: frozenset[str] | None, kind: Kind | None = None
+        self, found: Sequence[E], unsure: Sequence[E], names: frozenset[str] | None, kind: Kind | None = None
     ) -> Events[E]:
         """Events for the user, with the gaps that may hide more of them."""
         return Events(

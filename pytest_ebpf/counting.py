@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from . import report
+from .alike import alike
 from .effects import calls_of
 from .errors import InconclusiveRecording, SiblingCallWarning
 from .events import Effect, FileEvent, Gap, SyscallEvent
@@ -142,8 +143,8 @@ def _warn_of_siblings(recording: Assertions, typed: str, asked: Query) -> None:
     __tracebackhide__ = True
     matched: list[str] = []
     for sibling in asked.siblings():
-        events = recording._events(sibling.names)
-        number = sum(1 for event in events if sibling.test(event))
+        found, _ = sibling.select(recording._events(sibling.names))
+        number = len(found)
         if number:
             matched.extend(f"{name} ({number})" for name in sibling.patterns)
     if matched:
@@ -294,21 +295,30 @@ class _Effects(Question):
         """Count what was done, and mind what may have been."""
         __tracebackhide__ = True
         answer = Answer(self._calls)
-        for effect in _OF_KIND[self._kind](recording):
-            if effect.op != self._op or effect.result == "failed":
-                continue
-            sure = "op" not in effect.unread and (effect.result == "done" or self._op in ("connect", "sync"))
-            (answer.found if sure else answer.unsure).append(Finding(effect))
-        count = len(answer.found)
+        effects = alike(_OF_KIND[self._kind](recording))
+        kinds: dict[bool | None, list[Hashable]] = {True: [], False: [], None: []}
+        for kind, one in effects.kinds():
+            kinds[self._counts(one)].append(kind)
+        counted = effects.of(kinds[True])
+        count = len(counted)
         if count > self._limit:
+            answer.found = [Finding(effect) for effect in counted]
             answer.problem = f"{count:,} {self._name}"
             self.fail(recording, answer)
+        answer.unsure = [Finding(effect) for effect in effects.of(kinds[None])]
         gaps = gaps_in(recording.gaps, self._calls, self._kind)
         possible = count + len(answer.unsure) + sum(gap.count for gap in gaps)
         if possible > self._limit or not all(gap.exact for gap in gaps):
             answer.doubt = f"{count:,} {self._name} are certain"
             if answer.unsure or gaps:
                 self.doubt(recording, answer, gaps)
+
+    def _counts(self, effect: Effect) -> bool | None:
+        """Whether it counts; None if that isn't known."""
+        if effect.op != self._op or effect.result == "failed":
+            return False
+        sure = "op" not in effect.unread and (effect.result == "done" or self._op in ("connect", "sync"))
+        return True if sure else None
 
 
 class _Bytes(Question):
@@ -327,16 +337,12 @@ class _Bytes(Question):
         answer = Answer(self._calls)
         total = 0
         by_size: list[tuple[int, Finding]] = []
-        for effect in recording._file_effects():
-            mapped = effect.op == "map" and self._op == "read"
-            if (effect.op != self._op and not mapped) or effect.result == "failed":
-                continue
-            if mapped and _loads_program(effect):
-                continue
-            if effect.nbytes is not None and "op" not in effect.unread:
+        for what, effect in recording._file_effects().judged(self._counts):
+            if what == "counted":
+                assert effect.nbytes is not None
                 total += effect.nbytes
                 by_size.append((effect.nbytes, Finding(effect)))
-            elif mapped or effect.unread & {"nbytes", "op"} or effect.call.name in _UNCOUNTED:
+            else:
                 answer.unsure.append(Finding(effect, "how many bytes isn't known"))
         answer.found = [finding for _, finding in sorted(by_size, key=lambda each: -each[0])]
         verb = self._name.removeprefix("bytes_")
@@ -347,6 +353,18 @@ class _Bytes(Question):
         if answer.unsure or gaps:
             answer.doubt = f"{total:,} bytes or more were {verb}"
             self.doubt(recording, answer, gaps)
+
+    def _counts(self, effect: FileEvent) -> str | None:
+        """Whether its bytes are ``counted``, are ``unknown``, or don't count."""
+        mapped = effect.op == "map" and self._op == "read"
+        if (effect.op != self._op and not mapped) or effect.result == "failed":
+            return None
+        if mapped and _loads_program(effect):
+            return None
+        if effect.nbytes is not None and "op" not in effect.unread:
+            return "counted"
+        unknown = mapped or effect.unread & {"nbytes", "op"} or effect.call.name in _UNCOUNTED
+        return "unknown" if unknown else None
 
 
 _UNCOUNTED = frozenset({"mmap", "ioctl"})

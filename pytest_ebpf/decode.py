@@ -25,7 +25,9 @@ __all__ = [
     "EventFlag",
     "Note",
     "NoteKind",
+    "Pattern",
     "RawCall",
+    "deciding",
     "decode_call",
     "decode_note",
     "end_of_process",
@@ -210,6 +212,13 @@ QUIET_CALLS = frozenset(
 )
 """What the interpreter itself does while the plugin reads a recording: memory and locks."""
 
+DECIDING = frozenset({"dirfd", "enum", "fd", "flags", "mode", "pid", "signal"})
+"""Kinds of argument whose number decides what a call is about; others say where and how much."""
+SINGULAR = frozenset({"clone", "clone3", "execve", "execveat", "fork", "recvmmsg", "sendmmsg", "vfork"})
+"""Calls of which each is its own: it starts something, or its result says which of its messages count."""
+ARGS_FIELD = 6
+"""Of the first argument among the unpacked fields of an event."""
+
 ADDRESS_KINDS = frozenset({"mmsghdr", "mmsghdr_out", "msghdr", "msghdr_out", "sockaddr", "sockaddr_out"})
 
 
@@ -319,49 +328,107 @@ def decode_call(
     *,
     started: Process | None = None,
     in_flight: bool = False,
+    shift_ns: int = 0,
 ) -> SyscallEvent:
-    """The event of one call; ``started`` is the process that it made, or made this process into."""
-    call = foreign_call(raw.nr) if raw.flags & EventFlag.FOREIGN.value else table.by_number(raw.nr)
-    finished = not in_flight and raw.kind == CALL_KIND and not raw.flags & EventFlag.NO_RETURN.value
-    ret = raw.ret if finished else None
-    values: dict[str, Any] = {
-        argument.name: argument.convert(value) for argument, value in zip(call.args, raw.args, strict=False)
-    }
-    reading = _Reading(call, raw, values, files, finished)
-    for blob in blobs:
-        reading.take(blob)
-    reading.finish()
-    errno = errno_name(ret) if ret is not None and -4095 <= ret < 0 else None
-    return SyscallEvent(
-        name=call.name,
-        pid=raw.pid,
-        tid=raw.tid,
-        comm=raw.comm,
-        process=process,
-        timestamp_ns=raw.entry_ns,
-        duration_ns=max(raw.exit_ns - raw.entry_ns, 0) if finished else None,
-        args=values,
-        ret=ret,
-        errno=errno,
-        path=reading.path,
-        abspath=reading.abspath,
-        realpath=reading.realpath,
-        paths=tuple(dict.fromkeys(reading.paths)),
-        abspaths=reading.abspaths,
-        address=reading.addresses[0] if reading.addresses else reading.peer,
-        addresses=tuple(reading.addresses) or ((reading.peer,) if reading.peer else ()),
-        files=reading.files,
-        result_file=reading.result_file,
-        payloads=tuple(reading.payloads),
-        started=started,
-        created=bool(raw.flags & EventFlag.CREATED.value) if reading.result_file is not None else None,
-        in_flight=in_flight,
-        unread=frozenset(reading.unread),
-        render=functools.partial(notation.call, call, values, reading.shown(ret), table.arch, in_flight=in_flight),
-    )
+    """The event of one call; ``started`` is the process that it made, or made this process into.
+
+    ``shift_ns`` is how far the clock of the one who reads is ahead of the kernel's.
+    """
+    return Pattern(raw, blobs, files, table, in_flight=in_flight).event(raw, process, started, shift_ns)
 
 
-def end_of_process(note: Note, process: Process, status: int) -> SyscallEvent:
+class Pattern:
+    """What one call says that others may say too, so that of those only the rest is decoded.
+
+    It holds for calls with the same number, kind, flags, task, files and blobs, the same error, and the same `deciding`
+    arguments.
+    """
+
+    __slots__ = ("_arch", "_call", "_common", "_ends", "_plain", "_result", "_values", "comm")
+
+    def __init__(
+        self, raw: RawCall, blobs: Iterable[Blob], files: Files, table: Table, *, in_flight: bool = False
+    ) -> None:
+        call = foreign_call(raw.nr) if raw.flags & EventFlag.FOREIGN.value else table.by_number(raw.nr)
+        finished = not in_flight and raw.kind == CALL_KIND and not raw.flags & EventFlag.NO_RETURN.value
+        args = raw.args
+        values = {argument.name: argument.convert(value) for argument, value in zip(call.args, args, strict=False)}
+        reading = _Reading(call, raw, dict(values), files, finished)
+        for blob in blobs:
+            reading.take(blob)
+        reading.finish()
+        ret = raw.ret if finished else None
+        self.comm: str = raw.comm
+        self._call = call
+        self._arch = table.arch
+        self._ends = finished
+        self._result = reading.result_file
+        self._values: dict[str, Any] = reading.values
+        self._plain = [
+            (argument.name, argument, index + ARGS_FIELD)
+            for index, argument in enumerate(call.args)
+            if argument.kind not in DECIDING and reading.values[argument.name] is values[argument.name]
+        ]
+        self._common: dict[str, Any] = {
+            "name": call.name,
+            "pid": raw.pid,
+            "tid": raw.tid,
+            "comm": self.comm,
+            "errno": errno_name(ret) if ret is not None and -4095 <= ret < 0 else None,
+            "path": reading.path,
+            "abspath": reading.abspath,
+            "realpath": reading.realpath,
+            "paths": tuple(dict.fromkeys(reading.paths)),
+            "abspaths": reading.abspaths,
+            "address": reading.addresses[0] if reading.addresses else reading.peer,
+            "addresses": tuple(reading.addresses) or ((reading.peer,) if reading.peer else ()),
+            "files": reading.files,
+            "result_file": reading.result_file,
+            "payloads": tuple(reading.payloads),
+            "created": bool(raw.flags & EventFlag.CREATED.value) if reading.result_file is not None else None,
+            "in_flight": in_flight,
+            "unread": frozenset(reading.unread),
+        }
+
+    def event(
+        self, fields: tuple[Any, ...], process: Process, started: Process | None = None, shift_ns: int = 0
+    ) -> SyscallEvent:
+        """That of a call of this pattern, from the unpacked fields of its record."""
+        values = self._values.copy()
+        for name, argument, place in self._plain:
+            values[name] = argument.convert(fields[place])
+        ret = fields[5] if self._ends else None
+        return SyscallEvent(
+            process=process,
+            timestamp_ns=fields[0] + shift_ns,
+            duration_ns=max(fields[1] - fields[0], 0) if self._ends else None,
+            args=values,
+            ret=ret,
+            started=started,
+            render=functools.partial(self._render, values, ret),
+            **self._common,
+        )
+
+    def _render(self, values: dict[str, Any], ret: int | None) -> str:
+        """The call in strace's notation, its result with what that stands for if it is a descriptor."""
+        if ret is not None and ret >= 0 and self._result is not None:
+            ret = Descriptor(ret, self._result)
+        return notation.call(self._call, values, ret, self._arch, in_flight=self._common["in_flight"])
+
+
+def deciding(nr: int, table: Table) -> tuple[int, ...] | None:
+    """The arguments of a call that decide what it means, by their places; None if no two of its calls are alike.
+
+    >>> deciding(257, table("x86_64"))  # openat(dfd, filename, flags, mode)
+    (0, 2, 3)
+    """
+    call = table.by_number(nr)
+    if call.name in SINGULAR:
+        return None
+    return tuple(index for index, argument in enumerate(call.args) if argument.kind in DECIDING)
+
+
+def end_of_process(note: Note, process: Process, status: int, shift_ns: int = 0) -> SyscallEvent:
     """The end of a process, as an event in place of a call; ``status`` is as wait gives it."""
     number = status & 0x7F
     code = None if number else status >> 8 & 0xFF
@@ -373,7 +440,7 @@ def end_of_process(note: Note, process: Process, status: int) -> SyscallEvent:
         tid=note.tid,
         comm=note.comm,
         process=process,
-        timestamp_ns=note.timestamp_ns,
+        timestamp_ns=note.timestamp_ns + shift_ns,
         duration_ns=None,
         args={"exit_code": code, "signal": signal},
         ret=None,
@@ -403,7 +470,7 @@ class _Reading:
     def __init__(self, call: Syscall, raw: RawCall, values: dict[str, Any], known: Files, finished: bool) -> None:
         self._call = call
         self._raw = raw
-        self._values = values
+        self.values = values
         self._known = known
         self._finished = finished
         self._passed: dict[int, str] = {}
@@ -449,22 +516,22 @@ class _Reading:
     def _take_argument(self, blob: Blob, argument: Argument) -> None:
         name = argument.name
         if blob.kind == BlobKind.PATH:
-            self._values[name] = os.fsdecode(blob.data)
+            self.values[name] = os.fsdecode(blob.data)
             if blob.flags & BlobFlag.CUT.value:
                 self.unread |= {"path", name} if argument.kind == "path" else {name}
             elif blob.flags & BlobFlag.REREAD.value and self._overwritten(blob.arg):
                 self.unread |= {"path", name}
             elif argument.kind == "path":
-                self._passed[blob.arg] = self._values[name]
+                self._passed[blob.arg] = self.values[name]
         elif blob.kind == BlobKind.FD:
             self._take_file(name, _word(blob))
         elif blob.kind == BlobKind.ADDRESS:
             address = parse_address(blob.data)
             self.addresses.append(address)
             if argument.kind in ADDRESS_KINDS and not argument.kind.startswith("mmsghdr"):
-                self._values[name] = address
+                self.values[name] = address
         elif blob.kind == BlobKind.STRUCT:
-            self._values[name] = _members(argument.kind, blob.data)
+            self.values[name] = _members(argument.kind, blob.data)
 
     def _take_argv(self, blob: Blob) -> None:
         """The arguments as the kernel took them over, if the program was executed; else as the caller passed them."""
@@ -497,19 +564,13 @@ class _Reading:
 
     def _annotate(self, name: str, file: File) -> None:
         """Say of the descriptor in an argument what it stands for."""
-        number = self._values.get(name)
+        number = self.values.get(name)
         if isinstance(number, int):
-            self._values[name] = Descriptor(number, file)
-
-    def shown(self, ret: int | None) -> int | None:
-        """The result, with what it stands for if it is a descriptor."""
-        if ret is None or ret < 0 or self.result_file is None:
-            return ret
-        return Descriptor(ret, self.result_file)
+            self.values[name] = Descriptor(number, file)
 
     def finish(self) -> None:
         if argv := bytes(self._executed or self._argv):
-            self._values["argv"] = _strings(argv)
+            self.values["argv"] = _strings(argv)
         failed_to_read = self._raw.ret == -EFAULT and self._finished
         for index, argument in enumerate(self._call.args):
             missing = (self._raw.unread | self._raw.lost) >> index & 1
@@ -520,7 +581,7 @@ class _Reading:
             if argument.kind == "fd" and not self._raw.lost >> index & 1:
                 # Of a call that failed, there was none to stand for.
                 failed = self._finished and self._raw.ret < 0
-                missing = missing and not failed and _needs_file(self._call, self._values)
+                missing = missing and not failed and _needs_file(self._call, self.values)
             if missing and not failed_to_read:
                 self.unread.add(argument.name)
                 if argument.kind == "path":
@@ -547,7 +608,7 @@ class _Reading:
         if socket.family == "AF_INET" and socket.type != "SOCK_STREAM":  # takes AF_UNSPEC for AF_INET
             self.addresses = [_as_inet(address) for address in self.addresses]
         unspecified = any(address.family == "AF_UNSPEC" for address in self.addresses)
-        fewer = self._call.name == "sendmmsg" and len(self.addresses) < self._values["vlen"]
+        fewer = self._call.name == "sendmmsg" and len(self.addresses) < self.values["vlen"]
         if self.peer is not None and socket.type == "SOCK_STREAM":
             self.addresses = [self.peer]  # a connected one takes no other
         elif self.peer is not None and (unspecified or fewer):
@@ -578,12 +639,12 @@ class _Reading:
         if index not in self._bases:
             return
         directory = self._known.get(self._bases[index])
-        number = self._values[name]
+        number = self.values[name]
         if directory is None:
             if not passed:
                 self.unread |= {"path", name}
         elif isinstance(number, int) and number >= 0:
-            self._values[name] = Descriptor(number, directory)
+            self.values[name] = Descriptor(number, directory)
             if not passed:
                 self.files[name] = directory
 

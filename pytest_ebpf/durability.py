@@ -99,7 +99,7 @@ class _Durable(Question):
         """Follow the file through its writes, syncs and names, and say which step is missing."""
         __tracebackhide__ = True
         answer = Answer(self._calls, "files", doubt="what happened to it isn't known well enough")
-        events = recording._file_effects()
+        events = list(recording._file_effects())
         with recording._silently(entirely=True):
             here = os.getcwd()  # noqa: PTH109 (a plain call)
         links = Links(events, lambda: recording._silently(entirely=True))

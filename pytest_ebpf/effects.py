@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 from . import syscalls
+from .alike import Alike
 from .events import Address, Effect, File, FileEvent, NetworkEvent, ProcessEvent, Result, Socket, SyscallEvent
 from .syscalls import Syscall, Table
 
@@ -16,6 +17,7 @@ __all__ = [
     "END",
     "FILE_KINDS",
     "OPS",
+    "FileEvents",
     "Kind",
     "calls_of",
     "file_events",
@@ -198,6 +200,83 @@ def calls_of(kind: Kind, table: Table, ops: frozenset[str] | None = None) -> fro
 def file_events(call: SyscallEvent, table: Table) -> Iterator[FileEvent]:
     """What a call did to files."""
     return (event for event in _effects(call, table, "files") if isinstance(event, FileEvent))
+
+
+class FileEvents(Alike[FileEvent]):
+    """What calls did to files, in their order; effects are alike if their calls are.
+
+    >>> FileEvents(alike([call]), table()).kinds()
+    """
+
+    def __init__(self, calls: Alike[SyscallEvent], table: Table) -> None:
+        self._models = {kind: [*enumerate(file_events(one, table))] for kind, one in calls.kinds()}
+        """Of each kind of call, the effects of one, each with its place among them."""
+        self._calls = calls
+        self._known: tuple[FileEvent, ...] | None = None
+
+    def kinds(self) -> Iterator[tuple[Hashable, FileEvent]]:
+        """See Alike."""
+        return (((kind, place), model) for kind, models in self._models.items() for place, model in models)
+
+    def of(self, kinds: Collection[Hashable]) -> FileEvents:
+        """See Alike."""
+        chosen = object.__new__(FileEvents)
+        chosen._models = {}
+        asked = frozenset(kinds)
+        for kind, models in self._models.items():
+            wanted = [(place, model) for place, model in models if (kind, place) in asked]
+            if wanted:
+                chosen._models[kind] = wanted
+        chosen._calls = self._calls.of(chosen._models)
+        chosen._known = None
+        return chosen
+
+    def told(self) -> Iterator[tuple[Hashable, FileEvent]]:
+        """See Alike."""
+        models = self._models
+        for kind, call in self._calls.told():
+            for place, model in models[kind]:
+                yield (kind, place), _like(model, call)
+
+    def __iter__(self) -> Iterator[FileEvent]:
+        models = self._models
+        return (_like(model, call) for kind, call in self._calls.told() for _, model in models[kind])
+
+    def __len__(self) -> int:
+        by_number: dict[int, list[Hashable]] = {}
+        for kind, models in self._models.items():
+            by_number.setdefault(len(models), []).append(kind)
+        return sum(number * len(self._calls.of(kinds)) for number, kinds in by_number.items() if number)
+
+    @overload
+    def __getitem__(self, index: int) -> FileEvent: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[FileEvent]: ...
+    def __getitem__(self, index: int | slice) -> FileEvent | Sequence[FileEvent]:
+        return self._all[index]
+
+    @property
+    def _all(self) -> tuple[FileEvent, ...]:
+        if self._known is None:
+            self._known = tuple(self)
+        return self._known
+
+
+def _like(model: FileEvent, call: SyscallEvent) -> FileEvent:
+    """The same effect of another call of the same kind."""
+    if call is model.call:
+        return model
+    return FileEvent(
+        op=model.op,
+        call=call,
+        result=model.result,
+        unread=model.unread,
+        path=model.path,
+        paths=model.paths,
+        flags=model.flags,
+        nbytes=None if model.nbytes is None else call.ret,
+        file=model.file,
+    )
 
 
 def network_events(call: SyscallEvent, table: Table) -> Iterator[NetworkEvent]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import posixpath
 import socket
@@ -35,15 +34,28 @@ class Files:
     def __init__(self, before: Files | None = None) -> None:
         self._notes: dict[int, tuple[int, bytes]] = {}
         self._before = before._notes if before is not None else {}
+        self._parsed: dict[int, File | None] = {}
+        self.changes = 0
+        """How often something else was learnt of an identity than before."""
 
     def learn(self, identity: int, flags: int, note: bytes) -> None:
         """Keep what a FILE blob says."""
-        self._notes[identity] = (flags, note)
+        known = self._notes.get(identity)
+        if known != (flags, note):
+            self._notes[identity] = (flags, note)
+            self._parsed.pop(identity, None)
+            self.changes += known is not None or identity in self._before
 
     def get(self, identity: int) -> File | None:
         """The file of that identity, None if it was never sent."""
-        note = self._notes.get(identity) or self._before.get(identity)
-        return None if note is None else _file(*note)
+        try:
+            return self._parsed[identity]
+        except KeyError:
+            note = self._notes.get(identity) or self._before.get(identity)
+            if note is None:
+                return None
+            found = self._parsed[identity] = _file(*note)
+            return found
 
 
 def normal(path: str) -> str:
@@ -51,7 +63,6 @@ def normal(path: str) -> str:
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
-@functools.lru_cache(maxsize=4096)
 def _file(flags: int, note: bytes) -> File | None:
     """None for a note that is too short to tell."""
     if len(note) < FILE_NOTE.size:

@@ -67,9 +67,11 @@ class SessionSource:
         engine.prepare()
         from .amendments import Amendments
         from .session import Session
+        from .snippets import shipped
 
         session = Session(engine, self._harness)
         session.amendments = Amendments.of(self._config.pluginmanager)
+        session.snippets = lambda: shipped(self._config.hook.pytest_ebpf_snippets())
         session.start()
         if engine.records_real_calls:
             from . import canary

@@ -344,7 +344,7 @@ def _amend_program(call: SyscallEvent, passed: str) -> SyscallEvent:
 # What it says by itself
 
 
-def stand_in(raw: RawCall, hook: Hook, process: Process, within: RawCall | None) -> SyscallEvent:
+def stand_in(raw: RawCall, hook: Hook, process: Process, within: RawCall | None, shift_ns: int = 0) -> SyscallEvent:
     """An event in place of a call, for effects that no call of ours tells; ``within`` is the foreign call, if any."""
     return SyscallEvent(
         name=hook.function,
@@ -352,7 +352,7 @@ def stand_in(raw: RawCall, hook: Hook, process: Process, within: RawCall | None)
         tid=raw.tid,
         comm=raw.comm,
         process=process,
-        timestamp_ns=raw.entry_ns,
+        timestamp_ns=raw.entry_ns + shift_ns,
         duration_ns=None,
         args={},
         ret=within.ret if within is not None else None,

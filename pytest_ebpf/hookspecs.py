@@ -57,14 +57,17 @@ def pytest_ebpf_configure(settings: Settings) -> Settings | None:
 
 @pytest.hookspec
 def pytest_ebpf_snippets() -> Iterable[str | PathLike[str]]:  # type: ignore[empty-body]  # a specification has none
-    """Give paths of more BPF programs, in C as those of ``bpf_snippets/``, to load when the recorder starts.
+    """Give paths of BCC programs, for tests to attach by their files' names.
+
+    A test says ``ebpf.attach(src_file="page_faults.c")``; a file that the test itself can see by that name goes first.
+    Called when the tests are collected. A path that isn't there, and two files of one name, are usage errors.
 
     In a conftest.py::
 
         from pathlib import Path
 
         def pytest_ebpf_snippets():
-            return [Path(__file__).parent / "bpf" / "page_faults.bpf.c"]
+            return [Path(__file__).parent / "bpf" / "page_faults.c"]
     """
 
 

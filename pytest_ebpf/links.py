@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
+from .alike import alike
 from .events import FileEvent, SyscallEvent
 from .syscalls import ring_model
 
@@ -56,20 +57,19 @@ class _Change(NamedTuple):
 class Links:
     """The names of a recording; ``silently`` is a context in which a look at the file system isn't recorded."""
 
-    def __init__(self, events: Iterable[FileEvent], silently: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, events: Sequence[FileEvent], silently: Callable[[], AbstractContextManager[None]]) -> None:
         self._silently = silently
         self._changes: dict[str, list[_Change]] = {}
         self._present: dict[str, _Name] = {}
+        self._met_change = False
         seen: set[tuple[int, int]] = set()
-        for event in events:
+        known = alike(events)
+        changing = [kind for kind, one in known.kinds() if one.op in ("create", "remove") and one.result != "failed"]
+        for event in known.of(changing):
             call = event.call
             if event.name in _MADE_OF_HOOK:
                 self._take_told(event)
-            elif (
-                event.op in ("create", "remove")
-                and event.result != "failed"
-                and (call.tid, call.timestamp_ns) not in seen
-            ):
+            elif (call.tid, call.timestamp_ns) not in seen:
                 seen.add((call.tid, call.timestamp_ns))
                 self._take(event, call)
 
@@ -103,6 +103,14 @@ class Links:
             here = child
         return here or "/"
 
+    def moves(self, path: str) -> bool:
+        """Whether an absolute path may have led to different places in the recording."""
+        if not self._changes:
+            return False
+        self._met_change = False
+        self.real(path, 0, follow=True)
+        return self._met_change
+
     def made(self, path: str) -> bool:
         """Whether a name was made or removed in the recording."""
         return path in self._changes
@@ -111,6 +119,7 @@ class Links:
         changes = self._changes.get(path)
         if changes is None:
             return self._now(path)
+        self._met_change = True
         before = [change for change in changes if change.at_ns < at_ns]
         return before[-1].after if before else changes[0].before
 

@@ -10,11 +10,13 @@ import inspect
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NoReturn, TypeVar, overload
 
 from . import syscalls
+from .alike import Alike
+from .decode import DECIDING
 from .effects import OPS, Kind, calls_of
 from .errors import InconclusiveRecording
 from .events import Address, Effect, Gap, Process, SyscallEvent
@@ -72,7 +74,7 @@ class Events(Sequence[E]):
         # A sequence other than a list is taken for a snapshot, so that a lazy one isn't decoded here.
         frozen = isinstance(events, Sequence) and not isinstance(events, list)
         self._events: Sequence[E] = events if frozen else tuple(events)  # type: ignore[assignment]
-        self._undecided = tuple(undecided)
+        self._undecided: Sequence[E] = undecided if isinstance(undecided, Alike) else tuple(undecided)
         self._table = table
         self._start_ns = start_ns
         self._kind = kind
@@ -167,9 +169,8 @@ class Events(Sequence[E]):
         table = self._table or syscalls.table()
         wanted = query(table, **filters) if self._kind is None else effect_query(table, self._kind, **filters)
         found, unsure = wanted.select(self._events)
-        unsure.extend(event for event in self._undecided if wanted.test(event) is not False)
-        unsure.sort(key=_timestamp_ns)
-        return self._with(found, unsure)
+        more = [event for event in self._undecided if wanted.test(event) is not False]
+        return self._with(found, sorted([*unsure, *more], key=_timestamp_ns) if more else unsure)
 
     def format(self, limit: int | None = None) -> str:
         """The events in strace's notation, one a line, each with its time and process.
@@ -325,6 +326,8 @@ class Filter:
     """For ordering near misses, from 1 (nearly a match) to 2; None is 1 for any."""
     accepts: Callable[[str], bool] | None = None
     """Of a filter on the path: the same on one spelling."""
+    alike: bool = False
+    """Whether events that are alike have the same answer: see alike.py."""
     hosts: dict[tuple[int, int], set[str]] | None = None
     """Of a filter on a host's name: the names that calls are for, by thread and time."""
 
@@ -332,7 +335,7 @@ class Filter:
 class Query:
     """Names and filters, checked and compiled by `query`; or filters on effects, by `effect_query`."""
 
-    __slots__ = ("_scope", "_tests", "filters", "literal", "names", "patterns")
+    __slots__ = ("_first_tests", "_scope", "_steady", "_tests", "filters", "literal", "names", "patterns")
 
     names: frozenset[str] | None
     """The calls it asks about; None for any call, those unknown to the table included."""
@@ -351,6 +354,9 @@ class Query:
         # Cheap ones first; a user's function sees only what the others let through.
         ordered = sorted(filters, key=lambda f: (callable(f.value), f.name == "where", f.name == "path"))
         self._tests = tuple(f.test for f in ordered)
+        self._steady = all(f.alike for f in filters)
+        self._first_tests = tuple(f.test for f in ordered if f.alike and (self._steady or not callable(f.value)))
+        """Of the filters that are asked once for events that are alike."""
 
     @property
     def needs_hosts(self) -> bool:
@@ -367,10 +373,13 @@ class Query:
 
     def test(self, event: SyscallEvent | Effect) -> Verdict:
         """Whether the event matches: False wins over None (unknown), and None over True."""
+        return self._verdict(event, self._tests)
+
+    def _verdict(self, event: SyscallEvent | Effect, tests: Iterable[Callable[[Any], Verdict]]) -> Verdict:
         if self.names is not None and event.name not in self.names:
             return False
         verdict: Verdict = None if isinstance(event, Effect) and "op" in event.unread else True
-        for test in self._tests:
+        for test in tests:
             answer = test(event)
             if answer is None:
                 verdict = None
@@ -378,8 +387,15 @@ class Query:
                 return False
         return verdict
 
-    def select(self, events: Iterable[E]) -> tuple[list[E], list[E]]:
+    def select(self, events: Sequence[E]) -> tuple[Sequence[E], Sequence[E]]:
         """The events that match, and those of which it can't be told."""
+        if isinstance(events, Alike):
+            kinds: dict[Verdict, list[Hashable]] = {True: [], None: [], False: []}
+            for kind, one in events.kinds():
+                kinds[self._verdict(one, self._first_tests)].append(kind)
+            if self._steady:
+                return events.of(kinds[True]), events.of(kinds[None])
+            events = events.of([*kinds[True], *kinds[None]])
         found: list[E] = []
         unsure: list[E] = []
         test = self.test
@@ -764,7 +780,7 @@ def _ok(_scope: _Scope, name: str, value: object) -> Filter:
         under_way = event.in_flight or (isinstance(event, Effect) and event.result in ("pending", "unknown"))
         return None if under_way else accepts(event.ok)
 
-    return Filter(name, value, test, _result_text)
+    return Filter(name, value, test, _result_text, alike=True)
 
 
 def _unanswered(event: SyscallEvent | Effect) -> bool:
@@ -806,7 +822,7 @@ def _errno(_scope: _Scope, name: str, value: object) -> Filter:
             return _result_text(event)
         return f"{escape(event.errno)} {accept.phrase}"
 
-    return Filter(name, value, test, why)
+    return Filter(name, value, test, why, alike=True)
 
 
 def _ret(_scope: _Scope, name: str, value: object) -> Filter:
@@ -859,8 +875,8 @@ def _task_id(scope: _Scope, name: str, value: object) -> Filter:
         return accepts(event.tid) or (False if own in (None, event.process.pid) else None)
 
     if name == "pid":
-        return Filter(name, value, is_process, lambda event: f"{event.pid} {accept.phrase}")
-    return Filter(name, value, is_thread, lambda event: f"{event.tid} {accept.phrase}")
+        return Filter(name, value, is_process, lambda event: f"{event.pid} {accept.phrase}", alike=True)
+    return Filter(name, value, is_thread, lambda event: f"{event.tid} {accept.phrase}", alike=True)
 
 
 def _comm(_scope: _Scope, name: str, value: object) -> Filter:
@@ -875,6 +891,7 @@ def _comm(_scope: _Scope, name: str, value: object) -> Filter:
         lambda event: accepts(event.comm),
         lambda event: f"{_quote(event.comm)} {accept.phrase}",
         _unlikeness(accept.text, lambda event: (event.comm,)),
+        alike=True,
     )
 
 
@@ -896,15 +913,18 @@ def _exe(_scope: _Scope, name: str, value: object) -> Filter:
         test,
         lambda event: f"{_quote(event.process.exe or '?')} {accept.phrase}",
         _unlikeness(accept.text, lambda event: (event.process.exe or "",)),
+        alike=True,
     )
 
 
 def _process(_scope: _Scope, name: str, value: object) -> Filter:
     if isinstance(value, str):
         if value == "self":
-            return Filter(name, value, lambda event: event.process.is_self, lambda event: "it was a child")
+            return Filter(name, value, lambda event: event.process.is_self, lambda event: "it was a child", alike=True)
         if value == "children":
-            return Filter(name, value, lambda event: not event.process.is_self, lambda event: "it was pytest itself")
+            return Filter(
+                name, value, lambda event: not event.process.is_self, lambda event: "it was pytest itself", alike=True
+            )
         near = difflib.get_close_matches(value, ("self", "children"), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else "for a program's name use comm or exe"
         raise ValueError(f"process: {value!r} is neither 'self' nor 'children' ({hint})")
@@ -919,7 +939,7 @@ def _process(_scope: _Scope, name: str, value: object) -> Filter:
     def why(event: SyscallEvent) -> str:
         return f"{escape(event.process.comm)}[{event.process.pid}] {accept.phrase}"
 
-    return Filter(name, value, lambda event: accepts(event.process), why)
+    return Filter(name, value, lambda event: accepts(event.process), why, alike=True)
 
 
 # Filters on what the call was about
@@ -1080,7 +1100,8 @@ def _path(scope: _Scope, name: str, value: object) -> Filter:
         others = [p for p in event.paths if p not in (event.realpath, event.abspath, event.path)]
         return " and ".join(f"{_quote(path)} {accept.phrase}" for path in (shown, *others[-1:]))
 
-    return Filter(name, value, test, why, _unlikeness(accept.text, lambda event: event.paths), accepts)
+    unlikeness = _unlikeness(accept.text, lambda event: event.paths)
+    return Filter(name, value, test, why, unlikeness, accepts, alike=True)
 
 
 _AT_FDCWD = -100
@@ -1246,6 +1267,12 @@ class _Part:
     argument: Argument
     accept: _Accept
 
+    @property
+    def is_deciding(self) -> bool:
+        """Whether calls that are alike have the same value there, and mean the same by it."""
+        plain = not self.argument.when and len(self.call.shapes(self.argument.name)) == 1
+        return plain and self.argument.kind in DECIDING
+
     def compiled(self, arch: str) -> Callable[[SyscallEvent], Verdict]:
         call, argument, accepts = self.call, self.argument, self.accept.test
         key = argument.name
@@ -1320,7 +1347,8 @@ def _on_arguments(scope: _Scope, name: str, value: object, parts: Sequence[_Part
         found = [event.args.get(part.argument.name) for part in parts if part.call.name == event.name]
         return [item for item in found if isinstance(item, str)]
 
-    return Filter(name, value, test, why, _unlikeness(text, texts))
+    alike = all(part.is_deciding for part in parts)
+    return Filter(name, value, test, why, _unlikeness(text, texts), alike=alike)
 
 
 # Addresses
@@ -1489,7 +1517,7 @@ def _address(scope: _Scope, name: str, value: object) -> Filter:
             return "the call was given none"
         return f"{escape(str(event.address))} {phrase}"
 
-    return Filter(name, value, test, why)
+    return Filter(name, value, test, why, alike=True)
 
 
 def _host(scope: _Scope, name: str, value: str) -> Filter:
@@ -1540,7 +1568,7 @@ def _port(scope: _Scope, name: str, value: object) -> Filter:
             return "the call was given none"
         return f"{event.address.port} {accept.phrase}"
 
-    return Filter(name, value, test, why)
+    return Filter(name, value, test, why, alike=True)
 
 
 def _nbytes(scope: _Scope, name: str, value: object) -> Filter:
@@ -1597,12 +1625,15 @@ def _on_call(compiler: Callable[[_Scope, str, object], Filter]) -> Callable[[_Sc
 
     def compiled(scope: _Scope, name: str, value: object) -> Filter:
         inner = compiler(scope, name, value)
-        return Filter(name, value, lambda event: inner.test(event.call), lambda event: inner.why(event.call))
+        test, why = inner.test, inner.why
+        return Filter(name, value, lambda e: test(e.call), lambda e: why(e.call), alike=inner.alike)
 
     return compiled
 
 
-def _on_field(accepting: Callable[[_Scope, str, object], _Accept]) -> Callable[[_Scope, str, object], Filter]:
+def _on_field(
+    accepting: Callable[[_Scope, str, object], _Accept], *, alike: bool = False
+) -> Callable[[_Scope, str, object], Filter]:
     """A filter on the field of the effect that has the filter's name. None means that there is none."""
 
     def compiled(scope: _Scope, name: str, value: object) -> Filter:
@@ -1620,7 +1651,7 @@ def _on_field(accepting: Callable[[_Scope, str, object], _Accept]) -> Callable[[
             found = getattr(event, name)
             return "it has none" if found is None else f"{_typed(found)} {accept.phrase}"
 
-        return Filter(name, value, test, why)
+        return Filter(name, value, test, why, alike=alike)
 
     return compiled
 
@@ -1643,7 +1674,13 @@ def _op(scope: _Scope, name: str, value: object) -> Filter:
                 raise ValueError(f"op: {scope.kind}() have no {op!r}{hint}: valid are {', '.join(valid)}")
         accept = _Accept(frozenset(wanted).__contains__, f"is not {_typed(value)}")
     accepts = accept.test
-    return Filter(name, value, lambda event: accepts(event.op), lambda event: f"{_typed(event.op)} {accept.phrase}")
+    return Filter(
+        name,
+        value,
+        lambda event: accepts(event.op),
+        lambda event: f"{_typed(event.op)} {accept.phrase}",
+        alike=True,
+    )
 
 
 _MEANT = {
@@ -1757,7 +1794,7 @@ _EFFECT_COMPILERS: Mapping[Kind, Mapping[str, Callable[[_Scope, str, object], Fi
     "files": {
         **_COMMON,
         "flags": _on_call(_flags),
-        "kind": _on_field(_plain_text),
+        "kind": _on_field(_plain_text, alike=True),
         "nbytes": _on_field(_number_value),
         "path": _path,
     },

@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .alike import Alike
 from .effects import OPS, calls_of
 from .events import FileEvent, SyscallEvent
 from .links import Links, straight_path
@@ -56,14 +57,20 @@ _WALKED = 20_000
 class _Paths:
     """Real paths of what a recording did to files."""
 
-    def __init__(self, recording: Assertions, events: Sequence[FileEvent]) -> None:
+    def __init__(self, recording: Assertions, events: Alike[FileEvent]) -> None:
         self._recording = recording
         self.links = Links(events, lambda: recording._silently(entirely=True))
-        self.opened = {_identity(event) for event in events if event.op == "open" and event.file is not None}
-        self.fresh = {
-            _identity(event) for event in events if event.op == "create" and event.file is not None and event.ok
-        }
+        ones = [event for _, event in events.kinds() if event.file is not None]
+        self.opened = {_identity(event) for event in ones if event.op == "open"}
+        self.fresh = {_identity(event) for event in ones if event.op == "create" and event.ok}
         """Files made in the recording: all names they have were given there."""
+
+    def is_steady(self, event: FileEvent) -> bool:
+        """Whether what is touched by calls like this one is the same, whenever they are made."""
+        if event.file is not None or event.path is None or not event.path.startswith("/"):
+            return True
+        straight = straight_path(_passed(event), event.path)
+        return straight is None or not self.links.moves(straight)
 
     def of(self, event: FileEvent) -> str | None:
         """The real path of what was touched, None if it can't be told."""
@@ -165,24 +172,28 @@ class _Under(Question):
                 _python_dirs(), _python_files(), _import_dirs()  # looked up once
         strangers: dict[str, None] = {}
         checked: dict[str, Finding] = {}
-        for event in events:
+
+        def judge(event: FileEvent) -> tuple[str, str] | None:
+            """Unsure or found, and the path."""
             if event.op not in self._ops or event.result == "failed" or self._is_no_place(event, outputs):
-                continue
+                return None
             path = paths.of(event)
             if path is None:
-                answer.unsure.append(Finding(event, f"{_VERBS[event.op]} what can't be told"))
-            elif _inside(path, dirs):
+                return "unsure", f"{_VERBS[event.op]} what can't be told"
+            if _inside(path, dirs):
                 if event.file is None or (event.file.kind == "file" and _identity(event) not in paths.fresh):
                     checked.setdefault(path, Finding(event))
-            elif not (self._runtime and _is_runtime(path, event)):
-                if event.unread & {"op"}:
-                    answer.unsure.append(Finding(event, f"perhaps {_VERBS[event.op]} {path}"))
-                    continue
-                if event.result == "unknown" or (event.result == "pending" and event.op != "write"):
-                    answer.unsure.append(Finding(event, f"perhaps {_VERBS[event.op]} {path}"))
-                    continue
-                answer.found.append(Finding(event, f"{_VERBS[event.op]} {path}"))
-                strangers[path] = None
+                return None
+            if self._runtime and _is_runtime(path, event):
+                return None
+            pending = event.result == "pending" and event.op != "write"
+            if event.unread & {"op"} or event.result == "unknown" or pending:
+                return "unsure", f"perhaps {_VERBS[event.op]} {path}"
+            strangers[path] = None
+            return "found", f"{_VERBS[event.op]} {path}"
+
+        for (verdict, note), event in events.judged(judge, paths.is_steady):
+            (answer.found if verdict == "found" else answer.unsure).append(Finding(event, note))
         if not answer.found:
             with recording._silently(entirely=True):
                 self._check_names(checked, dirs, paths, answer)
@@ -453,16 +464,20 @@ class _NoAccess(Question):
         events = recording._file_effects()
         paths = _Paths(recording, events)
         identity = self._identity(recording, paths)
-        for event in events:
+
+        def judge(event: FileEvent) -> str | None:
             if event.op not in self._ops:
-                continue
+                return None
             verdict = self._asked.test(event)
             if verdict is not True:
                 verdict = self._more(event, paths, identity, verdict)
-            if verdict:
+            return "found" if verdict else "unsure" if verdict is None else None
+
+        for verdict, event in events.judged(judge, paths.is_steady):
+            if verdict == "found":
                 tried = "tried: " if event.result == "failed" else ""
                 answer.found.append(Finding(event, f"{tried}{event.op}"))
-            elif verdict is None:
+            else:
                 answer.unsure.append(Finding(event, f"{event.op} of what can't be told"))
         ops = dict.fromkeys(finding.note for finding in answer.found)
         answer.problem = f"was accessed: {', '.join(ops)}"
@@ -553,9 +568,9 @@ class _Opened(Question):
         __tracebackhide__ = True
         answer = Answer(self._calls, "files", problem="it was not opened", doubt="what was opened isn't known")
         misses: list[tuple[float, Finding]] = []
-        for event in recording._file_effects():
-            if event.op != "open":
-                continue
+        opens = recording._file_effects()
+        opens = opens.of([kind for kind, one in opens.kinds() if one.op == "open"])
+        for event in opens:
             verdict = self._asked.test(event)
             wrong = ""
             if self._wrong is not None and verdict is not False:

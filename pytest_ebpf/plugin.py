@@ -88,15 +88,20 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Check the rules of the tests, before a worker of xdist tells which ones it has."""
+    """Check the rules and programs for the tests, before a worker of xdist tells which ones it has."""
     try:
+        programs = session.config.hook.pytest_ebpf_snippets()
+        if programs:
+            from .snippets import shipped
+
+            shipped(programs)
         policy.check(session.items)
     except pytest.UsageError as problem:
         if not hasattr(session.config, "workerinput"):
             raise
         # A worker that ends here takes its reason with it; as a failed collection the controller shows it, once.
         session.items.clear()
-        _report_collection(session, "rules of @pytest.mark.ebpf", problem)
+        _report_collection(session, "rules and programs for the tests", problem)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -335,6 +340,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                 entry.update(broken=True, text=f"a rule can't be held to late events: {text}")
             if entry["text"]:
                 found.append(entry)
+        # The verdicts stand on what was noticed when they were given: this is for what was done since.
+        phases.session.check()
+        for gap in phases.session.damage:
+            found.append({"test": "the recorder", "broken": True, "text": str(gap)})
         lost = phases.lost_late()
         if lost is not None:
             # Some of them may have broken a rule.

@@ -38,6 +38,7 @@ _MESSAGE = re.compile(r"^/virtual/main\.c:(\d+):\d+: (?:fatal )?error: (.*)$", r
 _VIRTUAL = re.compile(r"/virtual/main\.c(:\d+:\d+)?")
 _NO_FUNCTION = re.compile(r"Failed to attach BPF program b?'[^']*' to (kprobe|kretprobe) b?'([^']+)'")
 _NO_SYMBOL = re.compile(r"could not determine address of symbol b?'?([^'\s]+)")
+_NO_USDT = re.compile(r"Failed to enable USDT probe '([^']*)'")
 _NO_TRACEPOINT = re.compile(r"Failed to attach BPF program b?'[^']*' to (?:raw )?tracepoint b?'?([^'\s]+?)'?$")
 
 
@@ -92,6 +93,24 @@ class Probe:
                 "(ask for the events more often, or send fewer: EBPF_IN_SCOPE())"
             )
         return list(found)
+
+    def printed(self) -> list[str]:
+        """What bpf_trace_printk has written since the program was attached, a message each.
+
+        The kernel has one buffer for all programs: what others print meanwhile is among it. Raises
+        InconclusiveRecording if it has overflowed.
+        """
+        found, lost = self._ask("printed", {})
+        if lost:
+            raise InconclusiveRecording(
+                f"read what {self._name} printed: messages may be lost, as the kernel's trace buffer was full "
+                "(ask more often, print less, or use BPF_PERF_OUTPUT)"
+            )
+        return list(found)
+
+    def get_syscall_fnname(self, name: str) -> str:
+        """BCC's: the kernel's function for a system call, for `attach_kprobe`."""
+        return str(self._ask("syscall_function", {"name": name}))
 
     def attach_kprobe(self, *, event: str, fn_name: str) -> None:
         """BCC's: run ``fn_name`` when the kernel enters the function ``event``."""
@@ -267,8 +286,12 @@ def attach(
     src_file: str | os.PathLike[str] | None,
     cflags: Sequence[str],
     usdt: Mapping[str, str],
+    usdt_pid: int | None,
+    snippets: Mapping[str, Path],
 ) -> Probe:
     """Compile and attach a program; ``scope`` and ``maps`` are what EBPF_IN_SCOPE() asks.
+
+    A ``src_file`` that is not there is looked for among the ``snippets`` of plugins, by its name.
 
     While ``childless``, what this thread starts is not recorded.
 
@@ -281,10 +304,14 @@ def attach(
     name = "the program"
     if src_file is not None:
         name = escape(os.fspath(src_file))
+        path = Path(src_file)
+        if not path.exists():
+            path = snippets.get(os.fspath(src_file), path)
         try:
-            text = Path(src_file).read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise ProbeError(f"read {name}", os.strerror(error.errno or 0)) from error
+            shipped = f"plugins ship {', '.join(map(escape, sorted(snippets)))}" if snippets else ""
+            raise ProbeError(f"read {name}", os.strerror(error.errno or 0), shipped) from error
     package = features.bcc_package()
     if package is None:
         raise EngineUnavailable(
@@ -301,7 +328,7 @@ def attach(
             "usdt": dict(usdt),
             "scope": dict(scope),
             "maps": dict(maps),
-            "pid": os.getpid(),
+            "usdt_pid": usdt_pid,
         },
         childless,
     )
@@ -323,9 +350,15 @@ def _explained(name: str, text: str, cause: str, messages: str) -> ProbeError | 
         line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
         log = _VIRTUAL.sub(name.replace("the program", "text"), messages)
         return ProbeError(f"compile {name}", f"line {number}: {found[2]}", f"the line is: {line}", _first(log))
+    if cause.startswith("ImportError: "):
+        return EngineUnavailable(f"attach {name}", escape(cause.removeprefix("ImportError: ")), features.BCC_HINT)
     function = _NO_FUNCTION.search(cause)
     if function is not None:
         return ProbeError(f"attach {name} to {function[1]} {function[2]}", *_no_function(function[2]))
+    probe = _NO_USDT.search(cause)
+    if probe is not None:
+        hint = "see `readelf -n` of it; one with a semaphore is switched on in one running process: give usdt_pid=PID"
+        return ProbeError(f"attach {name} to USDT probe {probe[1]}", "it can't be switched on in that file", hint)
     symbol = _NO_SYMBOL.search(cause)
     if symbol is not None:
         hint = "it was inlined or renamed, or the file is another one: see `nm -D` of it"

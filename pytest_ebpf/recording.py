@@ -97,11 +97,14 @@ class Recording(Assertions):
         src_file: str | os.PathLike[str] | None = None,
         cflags: Sequence[str] = (),
         usdt: Mapping[str, str] | None = None,
+        usdt_pid: int | None = None,
     ) -> Probe:
         """Run a BCC program of your own until the window ends; by its functions' names it attaches itself.
 
         In it EBPF_IN_SCOPE() is true for what counts for this test, and EBPF_WINDOW() is the number of the segment.
-        ``usdt`` names a function for each probe, as {"/usr/lib/libx.so:probe": "on_probe"}.
+        ``src_file`` is a path, or the name of a program that a plugin ships (`pytest_ebpf_snippets`). ``usdt`` names
+        a function for each probe, as {"/usr/lib/libx.so:probe": "on_probe"}; those that a semaphore switches on need
+        the ``usdt_pid`` of a running process.
 
         Raises EngineUnavailable, ProbeError.
 
@@ -114,7 +117,17 @@ class Recording(Assertions):
 
             scope, maps = self._session.scope_of(self.owner, self._whole)
             mute = self._session.unobserved, self._session.childless
-            probe = attach(*mute, scope, maps, text=text, src_file=src_file, cflags=cflags, usdt=usdt or {})
+            probe = attach(
+                *mute,
+                scope,
+                maps,
+                text=text,
+                src_file=src_file,
+                cflags=cflags,
+                usdt=usdt or {},
+                usdt_pid=usdt_pid,
+                snippets=self._session.snippets(),
+            )
         self._probes.append(probe)
         return probe
 

@@ -114,6 +114,8 @@ class Scope:
         self._label = label
         self.images: dict[int, Process] = {}
         """Every process image of which an event may be held."""
+        self.begun: set[int] = set()
+        """The calls that started a process, a thread or a program, of those that may be held."""
         self._live: dict[int, tuple[int, int]] = {}
         self.own_pid = 0
         """Of the pytest process, as the kernel counts."""
@@ -130,15 +132,23 @@ class Scope:
         """Slots of the live tasks."""
         return [slot for slot, _ in self._live.values()]
 
+    @property
+    def slot_of(self) -> dict[int, int]:
+        """Slots of the live tasks, by tid."""
+        return {tid: slot for tid, (slot, _) in self._live.items()}
+
     def forget(self) -> None:
         """Drop the processes that ended: no event of theirs is held any more."""
         alive = {image for _, image in self._live.values()}
         self.images = {image: process for image, process in self.images.items() if image in alive}
+        self.begun.clear()
         self.refused_by_seccomp.clear()
         self.ends.clear()
 
     def take(self, note: Note, exe: str | None, argv: tuple[str, ...]) -> None:
         """Follow one note."""
+        if note.kind in (NoteKind.FORK, NoteKind.EXEC):
+            self.begun.add(note.call)
         if note.kind is NoteKind.TASK:
             self._enrol(note, exe)
         elif note.kind is NoteKind.FORK:

@@ -14,42 +14,39 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 from . import effects
 from .decode import (
-    CALL_KIND,
     EVENT,
     EVENT_BYTES,
     RING_KIND,
     Blob,
-    BlobKind,
     EventFlag,
     RawCall,
-    decode_call,
     decode_note,
     end_of_process,
-    parse_blob,
     program_of,
     specs,
 )
 from .engines._ffi import SharedMemory, interpreter_locks
 from .engines.base import BLOBS_BYTES, EVENTS_BYTES, SESSION_OFFSET, TASK_BYTES, TASK_SLOTS, Engine, Started
-from .engines.ring import HEADER_BYTES, Ring, RingStuck
+from .engines.ring import Ring, RingStuck
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
-from .files import Files
-from .hooks import HOOK_KIND, amend, areas, decode_hook, foreign_names, is_of_call, stand_in, told_by
+from .hooks import HOOK_KIND, areas, decode_hook, foreign_names, is_of_call, stand_in, told_by
+from .integrity import TID_LIMIT, Integrity
 from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, Owner, Scope, Segments, process_of
-from .syscalls import RING, Table, is_opaque, table
+from .store import Calls, Store, Trait
+from .syscalls import Table, is_opaque, table
 
 if TYPE_CHECKING:
     from .amendments import Amendments
 
-__all__ = ["Calls", "Session"]
+__all__ = ["Session"]
 
 # Sizes of the maps, as bpf_snippets/include/scope.h declares them.
 CALL_NUMBERS = 512
@@ -74,16 +71,8 @@ STATE_OFFSET = 160
 MUTED_OFFSET = 161
 OWN_TAG_OFFSET = 164
 CERTAIN_OFFSET = 180
-# Fields of struct event.
-SEGMENT_OFFSET = 104
-TAG_OFFSET = 108
-SINCE_OFFSET = 112
-KIND_OFFSET = 118
-FLAGS_OFFSET = 119
-UNREAD_OFFSET = 120
-LOST_OFFSET = 121
-NUMBER_OFFSET = 116
-RECORDED = 2
+UNRECORDED, RECORDED = 1, 2
+"""Of struct task's `state`."""
 RING_FILE = "anon_inode:[io_uring]"
 RING_CALLS = frozenset({"io_uring_setup", "io_uring_enter"})
 # Of struct task's `muted`.
@@ -92,10 +81,16 @@ CHUNK_SLOTS = 1024
 FLAGS_FIELD = 5
 """Of /proc/PID/stat, counted from behind the state."""
 PF_KTHREAD = 0x00200000
+FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
+EXECS = frozenset({"execve", "execveat"})
+PATIENCE_NS = 1_000_000_000
+"""How long a task may be on its way to its end, or the thread that runs the tests between two stores."""
+POKES = 3
+"""How often: a signal handler may make other calls meanwhile."""
+BY_ENTRY, BY_EXIT = 1, 2
+"""What a call adds to the task's counter: at its entry, or at its exit if it had none."""
 ENROLMENTS = 3
 """How often the processes that are there are looked for: until no new one is found."""
-
-STRIDE = HEADER_BYTES + EVENT_BYTES
 
 
 class Session:
@@ -107,8 +102,11 @@ class Session:
         self.started: Started | None = None
         self.watched: frozenset[effects.Kind] = frozenset()
         """The areas that hooks of the kernel watch: see hooks.py."""
+        self._shift_ns = clock_shift_ns() if engine.records_real_calls else 0
         self.amendments: Amendments | None = None
         """What plugins make of the events."""
+        self.snippets: Callable[[], Mapping[str, Path]] = dict
+        """The BCC programs that plugins ship, by name."""
         self.last_segment = 0
         self._owner_of = [Owner(Kind.UNRECORDED, "?")]
         """Of each segment; what serves the test runner has number 0."""
@@ -129,21 +127,25 @@ class Session:
         """By the current test."""
         self._pauses: set[object] = set()
         self._losses: dict[int, Counter[int]] = {}
-        self._blocks: list[bytes] = []
-        self._unsearched: list[bytes] = []
-        """Those in which no late events were looked for yet."""
         self.late: list[Owner] = []
         """The tests that have late events."""
-        self._blobs: dict[int, list[Blob]] = {}
-        self._hooks: dict[int, list[RawCall]] = {}
-        """What hooks told, by the call that it was in; 0 = none."""
-        self._files = Files()
         self._broken: list[Gap] = []
+        self.damage: list[Gap] = []
+        """Those of them that may have changed what earlier recordings hold, too."""
+        self._words: dict[int, int] = {}
+        """What was stored last in the words of the control page that name the present segment."""
+        self._executing = self._numbers(EXECS)
+        self._starting = self._numbers(FORKS) | self._executing
+        self._is_examined = False
+        """Whether the engine was asked, in the current test, how it is."""
         self._harness: frozenset[int] = harness
         self._local = threading.local()
         self._lock = threading.RLock()
         self._memory: list[SharedMemory | Ring] = []
         self.scope = Scope(self._label_of)
+        self._store = Store(self.table, self.scope.images, self._shift_ns)
+        self._searched = 0
+        """Blocks of the store in which late events were looked for."""
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -167,13 +169,16 @@ class Session:
             self._tasks = self._share(maps["tasks"], TASK_SLOTS * TASK_BYTES)
             self._loss_rows = self._share(maps["losses"], LOSS_BYTES, started.session)
             self._loss_rows[:] = bytes(LOSS_BYTES)
-            self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)[:] = specs(self.table, CALL_NUMBERS)
+            captures = self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)
+            captures[:] = specs(self.table, CALL_NUMBERS)
             self.started = started
             self.watched = areas(probe.hook for probe in started.probes)
             self.begin_segment()
             self._enrol()
             self._control[RUNNER] = self._own_slot()
             self.runner = threading.get_ident()
+            slots = self._slots_of(maps["slots"]) if "slots" in maps else None
+            self._integrity = Integrity(started.session, self._control, captures, self._tasks, slots)
         except BaseException:
             self.stop()
             raise
@@ -196,10 +201,11 @@ class Session:
     def abandon(self) -> None:
         """Touch the shared memory no more, as a forked child doesn't have it. Makes no system call."""
         self.started = None
+        self._words = {}
         self._control = memoryview(bytearray(CONTROL_BYTES)).cast("I")
 
     def _check_alive(self) -> None:
-        """Prove that the programs still run, by a call that is not recorded on a muted thread; else leave a gap."""
+        """Prove that the programs still run, by a call that is not recorded, as they were told to; else leave a gap."""
         slot = self._own_slot()
         if not slot:
             self._break(
@@ -208,13 +214,54 @@ class Session:
             )
             return
         call = slot * TASK_BYTES + CALL_OFFSET
-        before = bytes(self._tasks[call : call + 8])
-        self.engine.poke()
-        if bytes(self._tasks[call : call + 8]) == before:
-            self._break(
-                "the eBPF programs no longer run: they were detached, or their keeper process was killed",
-                "look for another tool that removes eBPF programs, or for the out-of-memory killer",
-            )
+        counter = self._tasks[call : call + 8].cast("Q")
+        with self.unobserved(entirely=True):
+            for _ in range(POKES):
+                before = counter[0]
+                reached = self.engine.poke()
+                counted = counter[0] - before
+                alive = counted == (BY_ENTRY if reached else BY_EXIT)
+                if alive and self._tasks[slot * TASK_BYTES + STATE_OFFSET] != UNRECORDED:
+                    break
+            else:
+                self._tell_damage("the eBPF programs no longer run: somebody detached them or killed their keeper")
+            if not self._is_examined:
+                self._is_examined = True
+                for damage in self.engine.examine():
+                    self._tell_damage(damage)
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        deadline = 0
+        while damage := self._integrity.damage(self._words, self._live_slots(), self.scope.own_pid):
+            now = time.monotonic_ns()
+            deadline = deadline or now + PATIENCE_NS
+            if now > deadline:
+                self._tell_damage(damage)
+                return
+            self._drain()
+
+    def _live_slots(self) -> dict[int, int]:
+        """By tid; none where some starts and ends were not heard of."""
+        return {} if self._control[LOST_NOTES] else self.scope.slot_of
+
+    def _tell_damage(self, what: str) -> None:
+        hint = "look for another tool that removes eBPF programs or stores into their maps, or the out-of-memory killer"
+        self._break(what, hint)
+        self.damage = [gap for gap in self._broken if gap.hint == hint]
+
+    def check(self) -> None:
+        """Look a last time whether all that was recorded can be believed: what can't be is ``damage``."""
+        if self.started is not None:
+            self._is_examined = False
+            with self._lock, self.unobserved():
+                self._drain()
+                self._check_alive()
+
+    def _slots_of(self, fd: int) -> memoryview:
+        memory = SharedMemory(fd, TID_LIMIT * 2, writable=False)
+        self._memory.append(memory)
+        return memory.view.cast("H")
 
     def _keep(self, ring: Ring) -> Ring:
         self._memory.append(ring)
@@ -355,6 +402,7 @@ class Session:
         self.forget()
         owner.first = self._kept_from = self.last_segment + 1
         self._control[FIRST] = owner.first
+        self._is_examined = False
         self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS, LOST_HOOKS)}
         self.begin_phase(owner, owner.name)
 
@@ -376,11 +424,11 @@ class Session:
             return
         tag = owner.first if owner.call is None else owner.call.first
         if threading.get_ident() == self.runner:
-            self._control[TAG] = tag
+            self._words[TAG] = self._control[TAG] = tag
             try:
                 yield
             finally:
-                self._control[TAG] = self._tag
+                self._words[TAG] = self._control[TAG] = self._tag
             return
         task = self._tasks[self._own_slot() * TASK_BYTES :][:TASK_BYTES]
         words = task.cast("I")
@@ -412,15 +460,19 @@ class Session:
     def _record(self) -> None:
         """The stores that open and close windows. Made so that none in between records too little."""
         control = self._control
+        if control[SEGMENT] != self._words.get(SEGMENT, 0):
+            self._tell_damage("the recorder's control page was overwritten")
         control[PAUSED_FROM] = self._control[FIRST] if self._pauses else NEVER
         if self._open and not self._pauses:
             control[TAG], control[NOW] = self._tag, self.last_segment
             control[SEGMENT] = self.last_segment
+            self._words = {SEGMENT: self.last_segment, TAG: control[TAG], NOW: self.last_segment}
         else:
             self._betweens += 1
             control[BETWEEN_STAMP] = BETWEEN | self._betweens
             control[SEGMENT] = 0
             control[TAG], control[NOW] = self._tag, self.last_segment
+            self._words = {SEGMENT: 0, TAG: control[TAG], NOW: self.last_segment, BETWEEN_STAMP: control[BETWEEN_STAMP]}
 
     def _label_of(self, tag: int) -> str | None:
         """Of the test and phase, or the fixture, that a tag names; None if it is before all of them."""
@@ -439,12 +491,12 @@ class Session:
             self._control[GENERATION] = self._control[GENERATION] + 1 & NEVER
             self._drain()
             self.find_late()
-            self._files = Files(before=self._files)
-            self._blocks.clear()
-            self._blobs = {}  # a recording that somebody kept has the old one
-            self._hooks = {}
             self._losses.clear()
             self.scope.forget()
+            # A recording that somebody kept has the old one.
+            flying = [raw.call for raw in self._in_flight()]
+            self._store = Store(self.table, self.scope.images, self._shift_ns, before=self._store, flying=flying)
+            self._searched = 0
 
     @contextmanager
     def unobserved(self, *, entirely: bool = False) -> Iterator[None]:
@@ -561,22 +613,39 @@ class Session:
         with self._lock, self.unobserved():
             self._check_kept(part)
             self._drain()
+            end = self._store.blocks
             flying = self._in_flight()
             self._drain()
+            finished = {self._store.raw(position).call for position in self._store.rows_from(end)} if flying else set()
             numbers = None if names is None else self._numbers(names)
             mine = self._circle(owner)
-            found = [(raw.entry_ns, raw, False) for raw in self._select(owner, mine, part, numbers)]
-            finished = {raw.call for _, raw, _ in found}
-            found += [
-                (raw.entry_ns, raw, True)
+            kinds = self._store.choose(self._chosen(owner, mine, part, numbers))
+            wanted = (
+                raw
                 for raw in flying
                 if raw.call not in finished
-                and self._wanted(raw, numbers)
+                and (numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value))
                 and raw.segment in part
                 and self._belongs(raw.tag, raw.segment, mine, owner)
-            ]
-            found.sort(key=_entry_ns)
-            return Calls(self, self._decoder(), [(raw, in_flight) for _, raw, in_flight in found])
+            )
+            held = {-1 - index: (raw, self._store.waiting(raw.call)) for index, raw in enumerate(wanted)}
+            return Calls(self._store, self._silently, kinds, self._store.blocks, held)
+
+    def _chosen(
+        self, owner: Owner, mine: set[Owner], part: Segments, numbers: frozenset[int] | None = None
+    ) -> Callable[[Trait], bool]:
+        """Whether a kind of event belongs to a window of ``owner``, and is one of the calls asked for."""
+
+        def is_chosen(trait: Trait) -> bool:
+            if numbers is not None and (trait.nr not in numbers or trait.flags & EventFlag.FOREIGN.value):
+                return False
+            return trait.segment in part and self._belongs(trait.tag, trait.segment, mine, owner)
+
+        return is_chosen
+
+    def _silently(self) -> AbstractContextManager[None]:
+        """While events are decoded, also such as somebody kept longer than the session lived."""
+        return nullcontext() if self.started is None else self.unobserved()
 
     def ends(self, owner: Owner, part: Segments) -> list[SyscallEvent]:
         """The ends of processes in a window of ``owner``, each in place of a call."""
@@ -585,7 +654,7 @@ class Session:
             self._drain()
             mine = self._circle(owner)
             return [
-                end_of_process(end.note, end.process, end.status)
+                end_of_process(end.note, end.process, end.status, self._shift_ns)
                 for end in self.scope.ends
                 if end.note.segment in part and self._belongs(end.note.tag, end.note.segment, mine, owner)
             ]
@@ -595,28 +664,37 @@ class Session:
         with self._lock, self.unobserved():
             self._check_kept(part)
             self._drain()
-            if not self._hooks:
-                return []
-            mine = self._circle(owner)
-            foreign = {raw.call: raw for raw in self._marked(owner, mine, part) if raw.flags & EventFlag.FOREIGN.value}
+            store, mine = self._store, self._circle(owner)
             found = []
-            for call, raws in self._hooks.items():
-                for raw in raws:
-                    if raw.segment not in part or not self._belongs(raw.tag, raw.segment, mine, owner):
-                        continue
-                    if is_of_call(raw, self.table):
-                        continue
-                    hook = decode_hook(raw, self._blobs.get(raw.call, ()), self._files)
-                    process = process_of(self.scope.images, raw.image, raw.pid, raw.comm)
-                    found.append(stand_in(raw, hook, process, foreign.get(call)))
-            return sorted(found, key=lambda event: event.timestamp_ns)
+            for raw, blobs in store.hooks():
+                if raw.segment not in part or not self._belongs(raw.tag, raw.segment, mine, owner):
+                    continue
+                if not is_of_call(raw, self.table):
+                    found.append((raw, decode_hook(raw, blobs, store.files)))
+            if not found:
+                return []
+            chosen = self._chosen(owner, mine, part)
+            foreign = store.choose(lambda trait: bool(trait.flags & EventFlag.FOREIGN.value) and chosen(trait))
+            # Each that hooks told of is a kind of its own.
+            calls = {raw.call: raw for raw in (store.raw(store.first(kind)) for kind in foreign)}
+            events = [
+                stand_in(
+                    raw,
+                    hook,
+                    process_of(self.scope.images, raw.image, raw.pid, raw.comm),
+                    calls.get(raw.args[4]),
+                    self._shift_ns,
+                )
+                for raw, hook in found
+            ]
+            return sorted(events, key=lambda event: event.timestamp_ns)
 
     def gaps(self, owner: Owner, part: Segments) -> tuple[Gap, ...]:
         """Why the recording of a window of ``owner`` is not complete; empty if it is."""
         with self._lock, self.unobserved():
             self._check_kept(part)
-            flying = self._in_flight()  # before those that have returned are taken over
             self._drain()
+            flying = self._flying_foreign(owner, part)
             self._check_alive()
             mine = self._circle(owner)
             return (
@@ -624,6 +702,7 @@ class Session:
                 *self._ambiguous(owner, mine, part),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
+                *self._unfollowed(owner, mine, part),
                 *self._hidden_rings(owner, mine, part),
                 *self._undecoded(owner, mine, part, flying),
             )
@@ -662,12 +741,16 @@ class Session:
         calls: Counter[str] = Counter()
         who: Counter[tuple[int, str]] = Counter()
         foreign = 0
-        for raw in self._of_others(mine, part):
-            certain = raw.since >= owner.first if raw.pid == self.scope.own_pid else raw.since
+        others = self._store.choose(
+            lambda trait: trait.segment in part and not self._counts(self.owner_of(trait.tag), mine)
+        )
+        for kind in others:
+            trait, count = self._store.trait(kind), self._store.count(kind)
+            certain = trait.since >= owner.first if trait.pid == self.scope.own_pid else trait.since
             if not certain:
-                calls[self.table.by_number(raw.nr).name] += 1
-                foreign += raw.flags & EventFlag.FOREIGN.value
-                who[raw.pid, self.owner_of(raw.tag).name] += 1
+                calls[self.table.by_number(trait.nr).name] += count
+                foreign += trait.flags & EventFlag.FOREIGN.value
+                who[trait.pid, self.owner_of(trait.tag).name] += count
         if calls:
             names = ", ".join(f"{pid} of {name}" for pid, name in sorted(who)[:3])
             yield Gap(
@@ -678,40 +761,27 @@ class Session:
                 count=calls.total(),
             )
 
-    def _of_others(self, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
-        """The calls in a window that are somebody else's."""
-        for block in self._blocks:
-            tags = _column(block, TAG_OFFSET, "I")
-            others = {tag for tag in set(tags) if not self._counts(self.owner_of(tag), mine)}
-            if not others:
-                continue
-            kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
-            for index, tag in enumerate(tags):
-                if tag in others and kinds[index] in (CALL_KIND, RING_KIND) and segments[index] in part:
-                    yield RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
-
     def find_late(self) -> None:
         """Hand each test whose function is over what its tasks did since, outside its windows."""
-        decode = self._decoder()
-        while self._unsearched:
-            block = self._unsearched.pop(0)
-            tags = _column(block, TAG_OFFSET, "I")
-            over = {tag: over_ns for tag in set(tags) if (over_ns := self.owner_of(tag).over_ns(tag)) is not None}
-            if not over:
+        store, first = self._store, self._searched
+        self._searched = store.blocks
+        over: dict[int, int] = {}
+        for kind in store.choose(lambda trait: self.owner_of(trait.tag).over_ns(trait.tag) is not None):
+            trait = store.trait(kind)
+            owner = self.owner_of(trait.tag)
+            over_ns = owner.over_ns(trait.tag)
+            if over_ns is not None and (trait.segment >= BETWEEN or self.owner_of(trait.segment) is not owner):
+                over[kind] = over_ns
+        for position in store.rows(over, first):
+            kind = store.kind(position)
+            if store.begun(position) + self._shift_ns < over[kind]:
                 continue
-            kinds, segments = _column(block, KIND_OFFSET), _column(block, SEGMENT_OFFSET, "I")
-            for index, tag in enumerate(tags):
-                if tag not in over or kinds[index] not in (CALL_KIND, RING_KIND):
-                    continue
-                owner, segment = self.owner_of(tag), segments[index]
-                raw = RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
-                if raw.entry_ns < over[tag] or (segment < BETWEEN and self.owner_of(segment) is owner):
-                    continue
-                owner.late_calls += 1
-                if len(owner.late) < LATE_KEPT:
-                    owner.late.append(decode(raw))
-                if owner.late_calls == 1:
-                    self.late.append(owner)
+            owner = self.owner_of(store.trait(kind).tag)
+            owner.late_calls += 1
+            if len(owner.late) < LATE_KEPT:
+                owner.late.append(store.event(position))
+            if owner.late_calls == 1:
+                self.late.append(owner)
 
     @property
     def lost_late(self) -> int:
@@ -729,74 +799,9 @@ class Session:
             self._drain()
             self.find_late()
 
-    def _decoder(self) -> Decoder:
-        """Decodes what is recorded now; good also when a later test has begun."""
-        blobs, files, images, table = self._blobs, self._files, self.scope.images, self.table
-        hooks = self._hooks
-
-        def decode(raw: RawCall, in_flight: bool = False) -> SyscallEvent:
-            process = process_of(images, raw.image, raw.pid, raw.comm)
-            started = images.get(raw.call)
-            call = decode_call(
-                raw, blobs.get(raw.call, ()), files, process, table, started=started, in_flight=in_flight
-            )
-            if raw.call not in hooks:
-                return call
-            of_call = [each for each in hooks[raw.call] if is_of_call(each, table)]
-            return amend(call, [decode_hook(each, blobs.get(each.call, ()), files) for each in of_call])
-
-        return decode
-
     def _numbers(self, names: frozenset[str]) -> frozenset[int]:
         numbers = (self.table.number(name) for name in names)
         return frozenset(number for number in numbers if number is not None)
-
-    def _wanted(self, raw: RawCall, numbers: frozenset[int] | None) -> bool:
-        return numbers is None or (raw.nr in numbers and not raw.flags & EventFlag.FOREIGN.value)
-
-    def _select(
-        self, owner: Owner, mine: set[Owner], part: Segments, numbers: frozenset[int] | None
-    ) -> Iterator[RawCall]:
-        for block in self._blocks:
-            rows = [
-                index
-                for index, (kind, number) in enumerate(
-                    zip(_column(block, KIND_OFFSET), _column(block, NUMBER_OFFSET, "H"), strict=True)
-                )
-                if (kind == CALL_KIND and (numbers is None or number in numbers))
-                or (kind == RING_KIND and (numbers is None or number + RING in numbers))
-            ]
-            for raw in self._rows(block, rows, owner, mine, part):
-                if self._wanted(raw, numbers):
-                    yield raw
-
-    def _marked(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
-        """The calls with a flag or an unread argument, and all ring operations."""
-        for block in self._blocks:
-            columns = zip(
-                _column(block, KIND_OFFSET),
-                _column(block, FLAGS_OFFSET),
-                _column(block, UNREAD_OFFSET),
-                _column(block, LOST_OFFSET),
-                strict=True,
-            )
-            rows = [
-                index
-                for index, (kind, flags, unread, lost) in enumerate(columns)
-                if kind == RING_KIND or (kind == CALL_KIND and (flags or unread or lost))
-            ]
-            yield from self._rows(block, rows, owner, mine, part)
-
-    def _rows(self, block: bytes, rows: list[int], owner: Owner, mine: set[Owner], part: Segments) -> Iterator[RawCall]:
-        tags, segments = _column(block, TAG_OFFSET, "I"), _column(block, SEGMENT_OFFSET, "I")
-        counted = {
-            (tag, segment)
-            for tag, segment in set(zip(tags, segments, strict=True))
-            if segment in part and self._belongs(tag, segment, mine, owner)
-        }
-        for index in rows:
-            if (tags[index], segments[index]) in counted:
-                yield RawCall(EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES))
 
     def _in_flight(self) -> list[RawCall]:
         found: list[RawCall] = []
@@ -818,34 +823,18 @@ class Session:
         """Take over what the rings hold. Events first: their blobs are then there already."""
         try:
             block = self._events.take_fixed(EVENT_BYTES)
-            for data in self._blob_ring.take_each():
-                blob = parse_blob(data)
-                if blob.kind == BlobKind.FILE:
-                    self._files.learn(blob.call, blob.flags, blob.data)
-                    continue
-                self._blobs.setdefault(blob.call, []).append(blob)
+            self._store.take_blobs(self._blob_ring.take())
         except RingStuck:
             self._break("a record stayed half-written", "run the test again: the host was too busy")
             return
-        if not block:
-            return
-        self._blocks.append(block)
-        self._unsearched.append(block)
-        kinds = _column(block, KIND_OFFSET)
-        if kinds.count(CALL_KIND) != len(kinds):
-            for index, kind in enumerate(kinds):
-                if kind not in (CALL_KIND, RING_KIND):
-                    fields = EVENT.unpack_from(block, index * STRIDE + HEADER_BYTES)
-                    if kind == HOOK_KIND:
-                        raw = RawCall(fields)
-                        self._hooks.setdefault(raw.args[4], []).append(raw)
-                    else:
-                        self._take_note(fields)
+        if block:
+            for raw, blobs in self._store.take_events(block):
+                if raw.kind != HOOK_KIND:
+                    self._take_note(raw, blobs)
 
-    def _take_note(self, fields: tuple[Any, ...]) -> None:
-        note = decode_note(fields, self._control[SELF_PID])
-        blobs = [blob for blob in self._blobs.get(note.call, ()) if blob.event_kind == note.kind]
-        exe, argv = program_of(blobs, self._files)
+    def _take_note(self, raw: RawCall, blobs: Sequence[Blob]) -> None:
+        note = decode_note(raw, self._control[SELF_PID])
+        exe, argv = program_of([blob for blob in blobs if blob.event_kind == note.kind], self._store.files)
         if note.incomplete:
             exe, argv = None, ()
         self.scope.take(note, exe, argv)
@@ -910,12 +899,31 @@ class Session:
                 count=notes,
             )
 
+    def _unfollowed(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
+        """Processes, threads and programs whose start went unnoticed, though the call that started them is there."""
+        if self._control[LOST_NOTES] or self._control[LOST_TASKS]:
+            return  # a gap of its own
+        store = self._store
+        kinds = store.choose(self._chosen(owner, mine, part, self._starting))  # each of these calls is its own kind
+        count = sum(
+            raw.call not in self.scope.begun and not raw.flags & EventFlag.NO_RETURN.value
+            for raw in (store.raw(store.first(kind)) for kind in kinds)
+            if (raw.ret == 0 if raw.nr in self._executing else raw.ret > 0)
+        )
+        if count:
+            yield Gap(
+                f"{count:,} calls started a process, thread or program, and the recorder didn't see it",
+                "look for another tool that removes eBPF programs",
+                count=count,
+            )
+
     def _hidden_rings(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
         """Use of io_uring on a kernel that doesn't show what is done by it: see docs/kernels.md."""
         if self.started is None or "io_uring" not in self.started.missing:
             return
         numbers = self._numbers(RING_CALLS)
-        count = sum(1 for _ in self._select(owner, mine, part, numbers))
+        kinds = self._store.choose(self._chosen(owner, mine, part, numbers))
+        count = sum(self._store.count(kind) for kind in kinds)
         count += sum(1 for raw in self._in_flight() if raw.nr in numbers and raw.segment in part)
         with self.unobserved(entirely=True):
             rings = open_rings(process.pid for process in self.scope.images.values())
@@ -925,45 +933,46 @@ class Session:
                 "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
             )
 
+    def _flying_foreign(self, owner: Owner, part: Segments) -> list[RawCall]:
+        """The calls of a window through another ABI that have not returned."""
+        end, mine = self._store.blocks, self._circle(owner)
+        flying = [raw for raw in self._in_flight() if raw.flags & EventFlag.FOREIGN.value and raw.segment in part]
+        if not flying:
+            return []
+        self._drain()
+        finished = {self._store.raw(position).call for position in self._store.rows_from(end)}
+        return [raw for raw in flying if raw.call not in finished and self._belongs(raw.tag, raw.segment, mine, owner)]
+
+    def _told_of(self, raw: RawCall, watched: Collection[effects.Kind]) -> frozenset[effects.Kind]:
+        return told_by(raw, foreign_names(raw), self._store.has_hooks(raw.call), watched, self.table)
+
     def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments, flying: Iterable[RawCall]) -> Iterator[Gap]:
-        decode = self._decoder()
+        store = self._store
         unread: Counter[tuple[str, str]] = Counter()
-        foreign: dict[tuple[int, int, int], list[RawCall]] = {}
+        foreign: dict[tuple[int, int, frozenset[str] | None], list[tuple[frozenset[effects.Kind], int]]] = {}
         opaque: Counter[str] = Counter()
         unread_aio = 0
-        marked = [*self._marked(owner, mine, part)]
-        finished = {raw.call for raw in marked if raw.flags & EventFlag.FOREIGN.value}
-        # Of calls through another ABI, those too that have not returned: what they may still do, no hook has told.
-        flying = [
-            raw
-            for raw in flying
-            if raw.flags & EventFlag.FOREIGN.value
-            and raw.call not in finished
-            and raw.segment in part
-            and self._belongs(raw.tag, raw.segment, mine, owner)
-        ]
-        for raw in (*marked, *flying):
-            if raw.flags & EventFlag.FOREIGN.value:
-                foreign.setdefault((raw.pid, raw.nr, raw.flags & EventFlag.X32.value), []).append(raw)
+        chosen = self._chosen(owner, mine, part)
+        for kind in store.choose(lambda trait: trait.is_marked and chosen(trait)):
+            trait, count = store.trait(kind), store.count(kind)
+            if trait.flags & EventFlag.FOREIGN.value:
+                raw = store.raw(store.first(kind))
+                foreign.setdefault(_who_and_what(raw), []).append((self._told_of(raw, self.watched), count))
                 continue
-            if raw.unread or raw.lost:
-                event = decode(raw)
+            name = self.table.by_number(trait.nr).name
+            if trait.unread or trait.lost:
+                event = store.event(store.first(kind))
                 for what in event.unread & {"path", "address"}:
-                    unread[event.name, what] += 1
-            name = self.table.by_number(raw.nr).name
-            if name == "io_submit" and raw.unread:
-                unread_aio += max(raw.ret, 0)
-            if raw.kind == RING_KIND and is_opaque(name):
-                opaque[name] += 1
-        for (pid, number, _), raws in foreign.items():
-            names = foreign_names(raws[0])
-            told = [
-                told_by(
-                    raw, names, len(self._hooks.get(raw.call, ())), () if raw in flying else self.watched, self.table
-                )
-                for raw in raws
-            ]
-            count = len(raws)
+                    unread[event.name, what] += count
+            if name == "io_submit" and trait.unread:
+                unread_aio += sum(max(store.raw(position).ret, 0) for position in store.rows([kind]))
+            if trait.kind == RING_KIND and is_opaque(name):
+                opaque[name] += count
+        for raw in flying:  # what they may still do, no hook has told
+            foreign.setdefault(_who_and_what(raw), []).append((self._told_of(raw, ()), 1))
+        for (pid, number, names), each in foreign.items():
+            told = [kinds for kinds, _ in each]
+            count = sum(count for _, count in each)
             yield Gap(
                 f"process {pid} made {count:,} calls numbered {number} through another ABI (int 0x80, 32-bit or x32 "
                 "code), which are not decoded",
@@ -1000,6 +1009,23 @@ class Session:
                 )
 
 
+def _who_and_what(raw: RawCall) -> tuple[int, int, frozenset[str] | None]:
+    """Of a call through another ABI: the process, the number, and what that may mean."""
+    return raw.pid, raw.nr, foreign_names(raw)
+
+
+def clock_shift_ns() -> int:
+    """How far CLOCK_MONOTONIC is ahead of the kernel's own, by which events are stamped: in a time namespace it is."""
+    try:
+        own, children = (Path("/proc/self/ns", name).readlink() for name in ("time", "time_for_children"))
+        rows = Path("/proc/self/timens_offsets").read_text(encoding="ascii").splitlines()
+    except OSError:  # the kernel has no time namespaces
+        return 0
+    offsets = {name: int(seconds) * 1_000_000_000 + int(rest) for name, seconds, rest in map(str.split, rows)}
+    # They are those of the namespace in which children are born: of no use once that was unshared.
+    return offsets["monotonic"] if own.name.partition(":")[2] == children.name.partition(":")[2] else 0
+
+
 def open_rings(pids: Iterable[int]) -> int:
     """How many descriptors of an io_uring these processes hold; one with a polling thread needs no call any more."""
     count = 0
@@ -1014,52 +1040,6 @@ def open_rings(pids: Iterable[int]) -> int:
         except (FileNotFoundError, PermissionError, ProcessLookupError):  # it ended, or is another user's
             continue
     return count
-
-
-class Calls(Sequence[SyscallEvent]):
-    """Events that are decoded when they are looked at, each time anew."""
-
-    __slots__ = ("_decode", "_raws", "_session")
-
-    def __init__(self, session: Session, decode: Decoder, raws: Sequence[tuple[RawCall, bool]]) -> None:
-        self._session = session
-        self._decode = decode
-        self._raws = raws
-
-    def __len__(self) -> int:
-        return len(self._raws)
-
-    @overload
-    def __getitem__(self, index: int) -> SyscallEvent: ...
-    @overload
-    def __getitem__(self, index: slice) -> Calls: ...
-    def __getitem__(self, index: int | slice) -> SyscallEvent | Calls:
-        if isinstance(index, slice):
-            return Calls(self._session, self._decode, self._raws[index])
-        return self._one(*self._raws[index])
-
-    def __iter__(self) -> Iterator[SyscallEvent]:
-        return (self._one(raw, in_flight) for raw, in_flight in self._raws)
-
-    def _one(self, raw: RawCall, in_flight: bool) -> SyscallEvent:
-        if self._session.started is None:
-            return self._decode(raw, in_flight)
-        with self._session.unobserved():
-            return self._decode(raw, in_flight)
-
-
-def _entry_ns(found: tuple[int, RawCall, bool]) -> int:
-    return found[0]
-
-
-Decoder = Callable[..., SyscallEvent]
-"""Takes a RawCall, and whether it is in flight."""
-
-
-def _column(block: bytes, offset: int, code: Literal["B", "H", "I"] = "B") -> list[int]:
-    """One field of each event of a block; ``code`` is its size, as struct has it."""
-    words = memoryview(block).cast(code)
-    return words[(HEADER_BYTES + offset) // words.itemsize :: STRIDE // words.itemsize].tolist()
 
 
 _sessions: set[Session] = set()

@@ -106,6 +106,8 @@ class FakeEngine:
         self.running = False
         self.alive = True
         """Set to False to behave as if the programs had been detached."""
+        self.damage: tuple[str, ...] = ()
+        """What `examine` tells."""
 
     # What a session asks of an engine
 
@@ -149,12 +151,19 @@ class FakeEngine:
         task = self._task(tid)
         task.tag, task.since = self._load("controls", layout.TAG * 4, 4), self._load("controls", layout.NOW * 4, 4)
 
-    def poke(self) -> None:
+    def poke(self) -> bool:
         """See engines.base.Engine. Counts a call unless the engine is dead."""
         if self.alive:
             # A thread of pytest that was not made by `fork` has no slot: a session then looks at slot 0.
-            for slot in range(self._slots + 1):
-                self._memory["tasks"][slot * TASK_BYTES + layout.CALL_OFFSET] ^= 1
+            flying = {task.slot for tid, task in self._tasks.items() if task.flying is not None and tid != os.getpid()}
+            for slot in {*range(self._slots + 1)} - flying:
+                place = slot * TASK_BYTES + layout.CALL_OFFSET
+                self._store("tasks", place, self._load("tasks", place, 8) + 1, 8)
+        return True
+
+    def examine(self) -> tuple[str, ...]:
+        """See engines.base.Engine."""
+        return self.damage
 
     def stop(self) -> None:
         """See engines.base.Engine."""

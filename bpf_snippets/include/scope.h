@@ -20,7 +20,7 @@ MAP_ARRAY(enrolments, struct enrolment, 1, BPF_F_MMAPABLE);
 MAP_ARRAY(specs, struct spec, CALL_NUMBERS, BPF_F_MMAPABLE);
 MAP_ARRAY(tasks, struct task, TASK_SLOTS, BPF_F_MMAPABLE);
 MAP_ARRAY(losses, struct lost_table, SESSIONS, BPF_F_MMAPABLE);
-MAP_ARRAY(slots, struct slot_quad, TID_LIMIT / 4, 0);
+MAP_ARRAY(slots, struct slot_quad, TID_LIMIT / 4, BPF_F_MMAPABLE);
 MAP_KEYED(claims, BPF_MAP_TYPE_HASH, u32, u8, TASK_SLOTS, 0);
 MAP_KEYED(known, BPF_MAP_TYPE_LRU_HASH, u64, u64, 65536, 0);
 MAP_ARRAY(recent, u64, RECENT_IDENTITIES, 0);
@@ -192,11 +192,9 @@ INLINE void unfollow(u32 tid, u32 slot, struct task *task)
 	bpf_map_delete_elem(&claims, &slot);
 }
 
-/* Writes the task's finished call; one that finds no room is counted by number and segment. */
-INLINE void emit_call(struct task *task)
+/* Counts a call that isn't recorded, by number and segment. */
+INLINE void lose_call(struct task *task)
 {
-	if (!emit(0, &task->event, sizeof(task->event)))
-		return;
 	u32 index = session();
 	struct lost_table *losts = bpf_map_lookup_elem(&losses, &index);
 	struct control *c = control();
@@ -206,6 +204,13 @@ INLINE void emit_call(struct task *task)
 		return;
 	ADD(&losts->count[row][call_row(task->event.nr) & (CALL_NUMBERS - 1)], 1);
 	ADD(&c->lost_calls, 1);
+}
+
+/* Writes the task's finished call, if there is room. */
+INLINE void emit_call(struct task *task)
+{
+	if (emit(0, &task->event, sizeof(task->event)))
+		lose_call(task);
 }
 
 /* Writes an event that is not a call. */

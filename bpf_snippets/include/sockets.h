@@ -86,45 +86,48 @@ GLOBAL u64 identify_socket(u64 file_address, u64 inode_address)
 	struct sock *sk = READ(socket, sk);
 	if (!sk)
 		return 0;
-	struct socket_note note = {};
-	struct sock *peer = 0;
-	note.family = READ(sk, __sk_common.skc_family);
-	note.type = READ(socket, type);
-	if (note.family == AF_INET) {
-		note.peer_port = swap16(READ(sk, __sk_common.skc_dport));
-		note.local_port = READ(sk, __sk_common.skc_num);
-		*(u32 *)note.peer = READ(sk, __sk_common.skc_daddr);
-		*(u32 *)note.local = READ(sk, __sk_common.skc_rcv_saddr);
-	} else if (note.family == AF_INET6) {
-		note.peer_port = swap16(READ(sk, __sk_common.skc_dport));
-		note.local_port = READ(sk, __sk_common.skc_num);
-		bpf_probe_read_kernel(note.peer, 16, FIELD(sk, __sk_common.skc_v6_daddr));
-		bpf_probe_read_kernel(note.local, 16, FIELD(sk, __sk_common.skc_v6_rcv_saddr));
-	} else if (note.family == AF_UNIX) {
-		peer = READ((struct unix_sock *)sk, peer);
-		note.peer_ino = inode_of_socket(peer);
-	}
-	u64 identity = mix(mix((u64)inode, (u64)sk), note.family);
-	u64 *words = (void *)&note;
-	for (u32 i = 0; i < sizeof(note) / 8; i++)
-		identity = mix(identity, words[i]);
-	if (note.family == AF_UNIX)
-		identity = mix(mix(identity, (u64)READ((struct unix_sock *)sk, addr)),
-			peer ? (u64)READ((struct unix_sock *)peer, addr) : 0);
-	identity = (identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
-	if (note.family == AF_INET || note.family == AF_INET6)
-		identity |= IDENTITY_SOCKET | (note.peer_port == DNS_PORT ? IDENTITY_DNS : 0);
-	if (!unknown(identity))
-		return identity;
-	struct blob *blob = scratch_blob(identity, 0, BLOB_FILE, 0);
+	/* In the blob from the start, as the stack has no room for it. */
+	struct blob *blob = scratch_blob(0, 0, BLOB_FILE, 0);
 	if (!blob)
 		return 0;
 	struct file_note *head = (void *)blob->data;
+	struct socket_note *note = (void *)(head + 1);
+	__builtin_memset(note, 0, sizeof(*note));
+	struct sock *peer = 0;
+	u16 family = READ(sk, __sk_common.skc_family);
+	note->family = family;
+	note->type = READ(socket, type);
+	if (family == AF_INET) {
+		note->peer_port = swap16(READ(sk, __sk_common.skc_dport));
+		note->local_port = READ(sk, __sk_common.skc_num);
+		*(u32 *)note->peer = READ(sk, __sk_common.skc_daddr);
+		*(u32 *)note->local = READ(sk, __sk_common.skc_rcv_saddr);
+	} else if (family == AF_INET6) {
+		note->peer_port = swap16(READ(sk, __sk_common.skc_dport));
+		note->local_port = READ(sk, __sk_common.skc_num);
+		bpf_probe_read_kernel(note->peer, 16, FIELD(sk, __sk_common.skc_v6_daddr));
+		bpf_probe_read_kernel(note->local, 16, FIELD(sk, __sk_common.skc_v6_rcv_saddr));
+	} else if (family == AF_UNIX) {
+		peer = READ((struct unix_sock *)sk, peer);
+		note->peer_ino = inode_of_socket(peer);
+	}
+	u64 identity = mix(mix((u64)inode, (u64)sk), family);
+	u64 *words = (void *)note;
+	for (u32 i = 0; i < sizeof(*note) / 8; i++)
+		identity = mix(identity, words[i]);
+	if (family == AF_UNIX)
+		identity = mix(mix(identity, (u64)READ((struct unix_sock *)sk, addr)),
+			peer ? (u64)READ((struct unix_sock *)peer, addr) : 0);
+	identity = (identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
+	if (family == AF_INET || family == AF_INET6)
+		identity |= IDENTITY_SOCKET | (note->peer_port == DNS_PORT ? IDENTITY_DNS : 0);
+	if (!unknown(identity))
+		return identity;
+	blob->call = identity;
 	describe_inode(head, inode);
-	note.protocol = READ(sk, sk_protocol);
-	__builtin_memcpy(&blob->data[sizeof(*head)], &note, sizeof(note));
-	blob->size = sizeof(*head) + sizeof(note);
-	if (note.family == AF_UNIX) {
+	note->protocol = READ(sk, sk_protocol);
+	blob->size = sizeof(*head) + sizeof(*note);
+	if (family == AF_UNIX) {
 		add_unix_name(blob, sk);
 		add_unix_name(blob, peer);
 	}

@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,7 @@ HEAD_BYTES = 12
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 TRACING = Path("/sys/kernel/tracing")
+PRINTED = ": bpf_trace_printk: "
 
 
 def send(channel: socket.socket, message: Any) -> None:
@@ -113,6 +115,9 @@ class Program:
         self._bpf: Any = None
         self._streams: dict[str, Stream] = {}
         self._rings = False
+        self._contexts: list[Any] = []
+        """Of USDT: BCC switches the probes off when it forgets them."""
+        self._mark = ""
 
     def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Compile and attach what BCC attaches by itself."""
@@ -122,13 +127,13 @@ class Program:
         with tempfile.TemporaryDirectory(prefix="pytest-ebpf-") as folder:
             if headers.installed_tree() is None:
                 os.environ["BCC_KERNEL_SOURCE"] = str(headers.make_tree(Path(folder), request["text"]))
-            contexts = []
             for where, function in request["usdt"].items():
-                path, _, name = where.rpartition(":") if where.count(":") == 1 else where.partition(":")
-                context = bcc.USDT(path=path, pid=request["pid"])
+                path, _, name = where.partition(":")
+                context = bcc.USDT(path=path, pid=request["usdt_pid"])
                 context.enable_probe(name, function)
-                contexts.append(context)
-            self._bpf = bcc.BPF(text=request["text"], cflags=flags, usdt_contexts=contexts)
+                self._contexts.append(context)
+            self._mark_printed()
+            self._bpf = bcc.BPF(text=request["text"], cflags=flags, usdt_contexts=self._contexts)
             self._open_streams(bcc)
         return {"streams": list(self._streams), "tables": self._tables()}
 
@@ -155,6 +160,23 @@ class Program:
         for each in self._streams.values():
             each.note_overflow()
         return stream.events, stream.lost
+
+    def printed(self, _: Mapping[str, Any]) -> tuple[list[str], bool]:
+        """What bpf_trace_printk has written since the start, and whether some of it may be lost."""
+        text = (TRACING / "trace").read_text(encoding="utf-8", errors="replace")
+        _before, mark, since = text.partition(f"{self._mark}\n")
+        return [line.partition(PRINTED)[2] for line in since.splitlines() if PRINTED in line], not mark
+
+    def syscall_function(self, request: Mapping[str, Any]) -> str:
+        """The kernel's function for a system call, as BCC finds it."""
+        name: bytes = self._bpf.get_syscall_fnname(request["name"].encode())
+        return name.decode()
+
+    def _mark_printed(self) -> None:
+        """The kernel has one buffer for all that programs print: say in it where this program's begins."""
+        self._mark = f"pytest-ebpf {os.getpid()} {time.monotonic_ns()}"
+        if (TRACING / "trace_marker").exists():
+            (TRACING / "trace_marker").write_text(self._mark, encoding="ascii")
 
     def _tables(self) -> list[str]:
         library = sys.modules["bcc"].libbcc.lib
@@ -263,7 +285,7 @@ def _serve(channel_fd: int, owner: int) -> None:
         messages.seek(0)
         messages.truncate()
         try:
-            answer: tuple[Any, ...] = ("ok", getattr(program, method)(arguments))
+            answer: tuple[object, ...] = ("ok", getattr(program, method)(arguments))
         except Exception as error:
             messages.seek(0)
             answer = ("error", f"{type(error).__name__}: {error}", messages.read().decode(errors="replace"))

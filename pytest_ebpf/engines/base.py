@@ -93,8 +93,11 @@ class Engine(Protocol):
     def enrol(self, pid: int, tag: int) -> None:
         """Follow a process, as this one counts processes, and its descendants, tagged so; 0 is this process itself."""
 
-    def poke(self) -> None:
-        """Make one system call of the QUIET kind, which living programs count."""
+    def poke(self) -> bool:
+        """Make one system call, which living programs count; False if a seccomp filter refuses it before its entry."""
+
+    def examine(self) -> tuple[str, ...]:
+        """What of the programs isn't as it was when they were attached; empty too where that can't be asked."""
 
     def stop(self) -> None:
         """Detach everything; harmless if it isn't running."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import operator
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,16 @@ HEADERS = Path(__file__).parent / "bcc_headers"
 GUARDS = ("__BPF_HELPERS_H", "_UAPI__LINUX_BPF_H__", "__LINUX_BPF_H__")
 """With these set, BCC's own headers are empty: the snippets need none, and the kernel's need not be there."""
 SECONDS = 120
+NEEDED = (
+    "BPF.dump_func",
+    "BPF.get_syscall_fnname",
+    "BPF.perf_buffer_poll",
+    "BPF.ring_buffer_consume",
+    "USDT",
+    "table.PerfEventArray",
+    "table.RingBuf",
+)
+"""What is used of BCC."""
 
 
 class NoCompiler(Exception):
@@ -32,7 +42,10 @@ class CompilerFailed(Exception):
 
 
 def load_package(package: Path) -> Any:
-    """Import that one package, without opening the folder's others to this interpreter."""
+    """Import that one package, without opening the folder's others to this interpreter.
+
+    Raises ImportError if it isn't the BCC that this plugin is written for.
+    """
     spec = importlib.util.spec_from_file_location(
         "bcc", package / "__init__.py", submodule_search_locations=[str(package)]
     )
@@ -41,6 +54,13 @@ def load_package(package: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules["bcc"] = module
     spec.loader.exec_module(module)
+    for name in NEEDED:
+        try:
+            operator.attrgetter(name)(module)
+        except AttributeError:
+            raise ImportError(
+                f"BCC {version(package)} has no {name}, so it is too old or too new (0.26 is known to do)"
+            ) from None
     return module
 
 
@@ -76,16 +96,16 @@ def _main() -> None:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(2)
     os.environ["BCC_KERNEL_SOURCE"] = str(HEADERS)
-    with tempfile.NamedTemporaryFile("w", prefix="pytest-ebpf-", suffix=".c", encoding="utf-8") as file:
-        file.write(request["text"])
-        file.flush()
-        flags = [f"-D{name}" for name in (*GUARDS, "BCC_SEC=SEC", *request["defines"])]
-        # Included, the text is not what BCC takes for the user's: it rewrites nothing.
-        try:
-            module = bcc.BPF(text=f'#include "{file.name}"\n', cflags=flags)
-        except Exception:
-            sys.exit(1)  # the compiler has printed why
-        codes = {name: module.dump_func(name.encode()).hex() for name in request["names"]}
+    # Included, the text is not what BCC takes for the user's: it rewrites nothing.
+    file = os.memfd_create("snippets")
+    with open(file, "w", encoding="utf-8", closefd=False) as snippets:
+        snippets.write(request["text"])
+    flags = [f"-D{name}" for name in (*GUARDS, "BCC_SEC=SEC", *request["defines"])]
+    try:
+        module = bcc.BPF(text=f'#include "/proc/self/fd/{file}"\n', cflags=flags)
+    except Exception:
+        sys.exit(1)  # the compiler has printed why
+    codes = {name: module.dump_func(name.encode()).hex() for name in request["names"]}
     sys.stdout.write(json.dumps(codes))
 
 

@@ -86,9 +86,10 @@ def _format(category: str, event: str) -> str:
 
 
 def _declared() -> set[str]:
-    """The type names of our own header."""
+    """The names of our own header: its types, and its macros, some of which newer kernels have as enumerators."""
     text = (STATIC / "include" / "linux" / "types.h").read_text(encoding="utf-8")
-    return {name for line in re.findall(r"^typedef (.*);", text, re.MULTILINE) for name in _WORD.findall(line)}
+    types = {name for line in re.findall(r"^typedef (.*);", text, re.MULTILINE) for name in _WORD.findall(line)}
+    return types | set(re.findall(r"^#define (\w+)", text, re.MULTILINE))
 
 
 def _declarations(names: Iterable[str]) -> str:

@@ -45,6 +45,7 @@ from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
 
 __all__ = ["KeptEngine"]
 
@@ -117,12 +118,23 @@ class KeptEngine:
             finally:
                 os.close(iterator)
 
-    def poke(self) -> None:
+    def poke(self) -> bool:
         """See base.Engine."""
-        import contextlib
+        return os.getpid() > 0  # it can't fail otherwise; and the interpreter makes no other call around it
 
-        with contextlib.suppress(OSError):  # if a seccomp filter of the test refuses it, the programs see that too
-            os.sched_yield()
+    def examine(self) -> tuple[str, ...]:
+        """See base.Engine."""
+        try:
+            with self._connection() as channel:
+                channel.settimeout(STOP_SECONDS)
+                answer, _ = _ask(channel, {"do": "examine", "session": self._session})
+        except TimeoutError:
+            return (f"the keeper of the eBPF programs, process {self.pid}, gives no answer",)
+        except EbpfError as error:
+            return (f"the keeper of the eBPF programs: {error}",)
+        except (OSError, EOFError):
+            return ()  # it ended, which the programs' silence tells; or this process may not, or can't, reach it
+        return tuple(answer["damage"])
 
     def stop(self) -> None:
         """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
@@ -274,10 +286,13 @@ class _Keeper:
         self._started: Started = self._engine.start()
         self._owners: dict[int, int] = {}
         """The pidfd of each session's process."""
+        self._rings: dict[int, list[int]] = {}
+        """Numbers of each session's rings."""
         # Any user of the machine can read the address in /proc/net/unix.
         self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
-        from pytest_ebpf.engines import _ffi
+        from pytest_ebpf.engines import _ffi, kernel
 
+        self._programs = [(*each, kernel.program_number(each[2])) for each in self._engine.links]
         self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
 
     def serve(self) -> None:
@@ -321,6 +336,7 @@ class _Keeper:
             args = ("create the recorder's rings", os.strerror(error.errno or 0), hint)
             return {"error": "ProbeError", "args": args}, []
         self._owners[session] = owner
+        self._rings[session] = [kernel.map_number(ring) for ring in rings]
         shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
         answer = {
             "pid": os.getpid(),
@@ -345,6 +361,8 @@ class _Keeper:
         elif request["do"] == "leave":
             self._end(request["session"])
             _send(channel, {"last": not self._owners}, [])
+        elif request["do"] == "examine":
+            _send(channel, {"damage": [*self._damage(request["session"])]}, [])
         else:
             self._enrol(channel, request)
 
@@ -358,18 +376,45 @@ class _Keeper:
         waited: list[Any] = [channel, owner]
         select.select(waited, [], [], START_SECONDS)  # until the asker hangs up, or ends
 
+    def _damage(self, session: int) -> Iterator[str]:
+        """What isn't as it was when the session began."""
+        from pytest_ebpf.engines import kernel
+
+        for name, link, program, number in self._programs:
+            try:
+                attached = kernel.program_of_link(link)
+                missed = kernel.missed_runs(program)
+            except kernel.Refused as error:
+                yield f"the eBPF program {name} is attached no more: {error.strerror}"
+                continue
+            if attached != number:
+                yield f"the eBPF program {name} was replaced by another one"
+            if missed:
+                yield f"the kernel left out {missed:,} runs of the eBPF program {name}"
+        for place, number in enumerate(self._rings[session]):
+            try:
+                found = kernel.ring_number(self._started.maps["rings"], 2 * session + place)
+            except kernel.Refused:
+                found = 0
+            if found != number:
+                yield "the memory that the eBPF programs write to was replaced"
+
     def _end(self, session: int) -> None:
         """Follow none of its tasks any more."""
         from pytest_ebpf.engines import _ffi
 
         os.close(self._owners.pop(session))
+        del self._rings[session]
         memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
         for slot, owner in enumerate(bytes(memory.view[SESSION_OFFSET::TASK_BYTES])):
             if owner == session:
                 memory.view[slot * TASK_BYTES + SESSION_OFFSET] = SESSIONS
         memory.close()
         for place in range(2):
-            _ffi.remove_ring(self._started.maps["rings"], 2 * session + place)
+            try:
+                _ffi.remove_ring(self._started.maps["rings"], 2 * session + place)
+            except OSError:
+                continue  # somebody else took it out, or froze the map: the other sessions go on
 
 
 SHARED_MAPS = ("controls", "tasks", "losses", "specs", "slots")

@@ -21,13 +21,20 @@ __all__ = [
     "load_program",
     "map_by_number",
     "map_number",
+    "missed_runs",
     "open_iterator",
+    "program_number",
+    "program_of_link",
+    "ring_number",
 ]
 
 NUMBERS = {"x86_64": 321, "aarch64": 280}
+MAP_LOOKUP_ELEM = 1
 MAP_CREATE, PROG_LOAD, RAW_TRACEPOINT_OPEN, BTF_LOAD, LINK_CREATE, ITER_CREATE = 0, 5, 17, 18, 28, 33
 MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD = 14, 15
-INFO_BYTES = 80
+INFO_BYTES = 232
+NUMBER_AT, PROGRAM_AT, MISSES_AT = 4, 8, 208
+"""In struct bpf_map_info and bpf_prog_info, in bpf_link_info, and in bpf_prog_info."""
 RAW_TRACEPOINT, TRACING = 17, 26
 ARRAY_OF_MAPS, RING_BUFFER = 12, 27
 RING_BYTES = os.sysconf("SC_PAGESIZE")
@@ -137,9 +144,39 @@ def open_iterator(link: int) -> int:
 
 def map_number(fd: int) -> int:
     """The number by which the kernel knows a map. Raises Refused."""
+    return _info(fd, NUMBER_AT, 4)
+
+
+def program_number(fd: int) -> int:
+    """The number by which the kernel knows a program. Raises Refused."""
+    return _info(fd, NUMBER_AT, 4)
+
+
+def program_of_link(fd: int) -> int:
+    """The number of the program that a link holds attached. Raises Refused."""
+    return _info(fd, PROGRAM_AT, 4)
+
+
+def missed_runs(fd: int) -> int:
+    """How often the kernel left a program out, as it ran already on that processor; 0 before Linux 5.12.
+
+    Raises Refused.
+    """
+    return _info(fd, MISSES_AT, 8)
+
+
+def ring_number(rings: int, index: int) -> int:
+    """The number of the map at a place of an array of maps. Raises Refused if there is none."""
+    key, value = ctypes.c_uint32(index), ctypes.c_uint32()
+    addresses = ctypes.addressof(key), ctypes.addressof(value)
+    _bpf(MAP_LOOKUP_ELEM, struct.pack("<IIQQQ", rings, 0, *addresses, 0))
+    return value.value
+
+
+def _info(fd: int, offset: int, size: int) -> int:
     info = ctypes.create_string_buffer(INFO_BYTES)
     _bpf(OBJ_GET_INFO_BY_FD, struct.pack("<IIQ", fd, len(info), ctypes.addressof(info)))
-    return int.from_bytes(info.raw[4:8], "little")
+    return int.from_bytes(info.raw[offset : offset + size], "little")
 
 
 def map_by_number(number: int) -> int:

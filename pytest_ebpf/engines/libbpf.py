@@ -44,6 +44,8 @@ class LibbpfEngine:
         self._messages: list[str] = []
         self._library: Any = None
         self._iterator = 0
+        self.links: list[tuple[str, int, int]] = []
+        """Of each program its name, the descriptor that holds it attached, and its own."""
 
     def start(self) -> Started:
         """See base.Engine."""
@@ -100,6 +102,7 @@ class LibbpfEngine:
                 link = self._library.bpf_raw_tracepoint_open(hook.encode(), program)
             self._check(link, f"attach {probe.program} to {probe.hook}")
             self._fds.append(link)
+            self.links.append((probe.program, link, program))
             probes.append(probe)
             if kind == "iter":
                 self._iterator = link

@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import threading
 import time
-from collections.abc import Iterator
 
 from ._ffi import SharedMemory
 
@@ -68,20 +67,20 @@ class Ring:
             if now > deadline:
                 raise RingStuck
 
-    def take_each(self) -> Iterator[memoryview]:
-        """The data of each finished record; the view is good until the next one is asked for. Raises RingStuck."""
+    def take(self) -> bytes:
+        """All finished records, headers included. Raises RingStuck."""
         with self._barrier:
             end = self._written[0]
-        while self._position < end:
-            start = self._position % self._size
-            length = self._length_at(start)
-            padded = -(-(length & ~DISCARDED) // 8) * 8
-            if self._position + HEADER_BYTES + padded > end:
-                raise RingStuck  # no record of the kernel's: it would lead out of what was written
-            if not length & DISCARDED:
-                data = start + HEADER_BYTES
-                yield self._data[data : data + length]
-            self._advance(HEADER_BYTES + padded)
+        start = self._position % self._size
+        available = end - self._position
+        position = 0
+        while position < available:
+            position += HEADER_BYTES + ((self._length_at(start + position) & ~DISCARDED) + 7 & ~7)
+        if position != available:
+            raise RingStuck  # no record of the kernel's: it would lead out of what was written
+        region = bytes(self._data[start : start + available])
+        self._advance(available)
+        return region
 
     def _length_at(self, start: int) -> int:
         header = self._data[start : start + 4].cast("I")

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,15 +29,23 @@ RAW_TRACEPOINT_PROBE(sys_enter)
 }
 """
 GETPPID = {"x86_64": 110, "aarch64": 173}[os.uname().machine]
+MARK = "PYTEST_EBPF_TESTED_BY"
 HAS_KPROBES = probes.KPROBES.exists()
 
 
+@pytest.fixture(autouse=True)
+def mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which the processes of one test are known; others may run on the machine."""
+    monkeypatch.setenv(MARK, f"{os.getpid()}-{time.monotonic_ns()}")
+
+
 def _attachers() -> set[int]:
-    """Processes that run a user's program."""
+    """Processes of this test that run a user's program."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"attacher.py" in (folder / "cmdline").read_bytes():
+            is_mine = f"{MARK}={os.environ[MARK]}".encode() in (folder / "environ").read_bytes()
+            if is_mine and b"attacher.py" in (folder / "cmdline").read_bytes():
                 found.add(int(folder.name))
         except OSError:
             continue
@@ -181,6 +191,8 @@ def test_window(ebpf: Recording) -> None:
 
 def test_nothing_of_it_is_recorded(ebpf: Recording) -> None:
     """Neither the compiler, nor the reading, nor the detaching; and no child is left to wait for."""
+    with ebpf.paused():
+        before = children()
     os.getppid()
     probe = ebpf.attach(COUNT_CALLS)
     assert probe["calls"].get(GETPPID) is None
@@ -190,8 +202,13 @@ def test_nothing_of_it_is_recorded(ebpf: Recording) -> None:
     os.getuid()
     assert [event.name for event in ebpf.events] == ["getppid", "getuid"]
     assert ebpf.complete
-    with pytest.raises(ChildProcessError):
-        os.wait()
+    assert children() == before
+
+
+def children() -> set[str]:
+    """The processes that this one can wait for."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {pid for each in lists for pid in each.read_text(encoding="ascii").split()}
 
 
 def test_tables_and_streams(ebpf: Recording) -> None:
@@ -307,6 +324,25 @@ def test_kernel_struct_without_headers(ebpf: Recording) -> None:
     assert dict(probe["parents"]) == {os.getpid(): os.getppid()}
 
 
+def test_printed(ebpf: Recording) -> None:
+    """What bpf_trace_printk writes, from where this program began."""
+    text = f"""
+    RAW_TRACEPOINT_PROBE(sys_enter)
+    {{
+        u32 number = ctx->args[1];
+        if (number == {GETPPID} && EBPF_IN_SCOPE())
+            bpf_trace_printk("%d: MESSAGE\\n", number);
+        return 0;
+    }}
+    """
+    first = ebpf.attach(text.replace("MESSAGE", "first"))
+    os.getppid()
+    second = ebpf.attach(text.replace("MESSAGE", "second"))
+    os.getppid()
+    assert Counter(first.printed()) == {f"{GETPPID}: first": 2, f"{GETPPID}: second": 1}
+    assert Counter(second.printed()) == {f"{GETPPID}: first": 1, f"{GETPPID}: second": 1}
+
+
 def test_perf_event(ebpf: Recording) -> None:
     """Page faults, which the kernel counts in software."""
     probe = ebpf.attach(
@@ -335,6 +371,72 @@ def test_uretprobe(ebpf: Recording) -> None:
     for _ in range(7):
         os.getppid()
     assert dict(probe["results"]) == {os.getppid(): 7}
+
+
+SDT = r"""
+#include <unistd.h>
+
+unsigned short step_semaphore __attribute__((section(".probes")));
+
+/* As <sys/sdt.h> has it: a place in the code, and a note that tells of it; the argument is in a register. */
+#define PROBE(NAME, SEMAPHORE, VALUE) \
+    asm volatile("990: nop\n" \
+        ".pushsection .note.stapsdt, \"\", \"note\"\n.balign 4\n.4byte 992f-991f, 994f-993f, 3\n" \
+        "991: .asciz \"stapsdt\"\n992: .balign 4\n993: .8byte 990b, _.stapsdt.base, " SEMAPHORE "\n" \
+        ".asciz \"example\"\n.asciz \"" NAME "\"\n.asciz \"4@%%eax\"\n994: .balign 4\n.popsection\n" \
+        : : "a"(VALUE))
+
+asm(".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n"
+    ".weak _.stapsdt.base\n.hidden _.stapsdt.base\n"
+    "_.stapsdt.base: .space 1\n.size _.stapsdt.base, 1\n.popsection\n");
+
+int main(void)
+{
+    char go;
+    write(1, "r", 1);
+    read(0, &go, 1);
+    for (int number = 1; number <= 7; number++) {
+        PROBE("step", "0", number);
+        if (step_semaphore)
+            PROBE("dear", "step_semaphore", number);
+    }
+    return 0;
+}
+"""
+ON_STEP = """
+BPF_HASH(steps, u32, u64);
+int on_step(struct pt_regs *ctx)
+{
+    u32 number = 0;
+    bpf_usdt_readarg(1, ctx, &number);
+    if (EBPF_IN_SCOPE())
+        steps.increment(number);
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the example is in that processor's assembler")
+def test_usdt(ebpf: Recording, tmp_path: Path) -> None:
+    """Of a program that the test starts; with a semaphore in a process that runs, or an error that says so."""
+    program = tmp_path / "example"
+    subprocess.run(["gcc", "-x", "c", "-", "-o", program], input=SDT, text=True, check=True)
+
+    def start() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"r"
+        return process
+
+    plain = ebpf.attach(ON_STEP, usdt={f"{program}:step": "on_step"})
+    start().communicate(b"g")
+    assert dict(plain["steps"]) == dict.fromkeys(range(1, 8), 1)
+    with pytest.raises(ProbeError, match=r"USDT probe dear: it can't be switched on in that file .*usdt_pid=PID"):
+        ebpf.attach(ON_STEP, usdt={f"{program}:dear": "on_step"})
+    process = start()
+    dear = ebpf.attach(ON_STEP, usdt={f"{program}:dear": "on_step"}, usdt_pid=process.pid)
+    process.communicate(b"g")
+    assert dict(dear["steps"]) == dict.fromkeys(range(1, 8), 1)
 
 
 def test_goes_with_the_window(ebpf: Recording) -> None:
@@ -458,6 +560,32 @@ def test_source_file(ebpf: Recording, tmp_path: Path) -> None:
     file.write_text("int broken", encoding="utf-8")
     with pytest.raises(ProbeError, match=r"compile .*calls\.c: line 1: expected"):
         ebpf.attach(src_file=file)
+
+
+def test_program_of_a_plugin(pytester: pytest.Pytester) -> None:
+    """By its file's name, from any folder; a file of the test's own by that name goes first."""
+    shipped = pytester.mkdir("shipped") / "calls.c"
+    shipped.write_text(COUNT_CALLS, encoding="utf-8")
+    pytester.makeconftest(f"def pytest_ebpf_snippets(): return [{str(shipped)!r}]")
+    pytester.makepyfile(
+        f"""
+        import os
+        from pathlib import Path
+        import pytest
+        from pytest_ebpf import ProbeError
+
+        def test_it(ebpf, tmp_path, monkeypatch):
+            monkeypatch.chdir(tmp_path)
+            probe = ebpf.attach(src_file="calls.c")
+            os.getppid()
+            assert probe["calls"][{GETPPID}] == 1
+            with pytest.raises(ProbeError, match=r"read other\\.c: No such file .*plugins ship calls\\.c"):
+                ebpf.attach(src_file="other.c")
+            Path("calls.c").write_text("BPF_HASH(mine);")
+            assert ebpf.attach(src_file="calls.c").tables == ("mine",)
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 def test_arguments(ebpf: Recording) -> None:

@@ -168,7 +168,7 @@ def test_many_short_lived_children(ebpf: Recording) -> None:
 def test_memory_of_children_is_given_back(ebpf: Recording) -> None:
     """The next test holds none of them."""
     assert len(ebpf._session.scope.images) < 50
-    assert len(ebpf._session._blobs) < 1000
+    assert ebpf._session._store.nbytes < 1 << 20
 
 
 def test_starts_that_found_no_room(ebpf: Recording, tmp_path: Path) -> None:

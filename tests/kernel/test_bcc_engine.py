@@ -13,6 +13,7 @@ from pytest_ebpf import EngineUnavailable, ProbeError, features
 from pytest_ebpf.engines import bcc, compiler
 from pytest_ebpf.engines.bcc import BccEngine
 from pytest_ebpf.engines.libbpf import LibbpfEngine
+from pytest_ebpf.recording import Recording
 
 
 @pytest.fixture
@@ -120,6 +121,34 @@ def test_package_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(features, "SYSTEM", tmp_path)
     with pytest.raises(EngineUnavailable, match=r"bcc can't be loaded: OSError: libbcc\.so\.0: cannot open"):
         BccEngine(cache=tmp_path / "cache").start()
+
+
+OLD = "class BPF: dump_func = get_syscall_fnname = perf_buffer_poll = None"
+
+
+def old_package(folder: Path) -> None:
+    """A BCC from before it knew ring buffers."""
+    package = folder / "lib/python3/dist-packages/bcc"
+    package.mkdir(parents=True)
+    (package / "libbcc.py").touch()
+    (package / "version.py").write_text("__version__ = '0.12'", encoding="utf-8")
+    (package / "__init__.py").write_text(OLD, encoding="utf-8")
+
+
+def test_package_of_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its version, and what it lacks, are named."""
+    old_package(tmp_path)
+    monkeypatch.setattr(features, "SYSTEM", tmp_path)
+    with pytest.raises(EngineUnavailable, match=r"BCC 0\.12 has no BPF\.ring_buffer_consume, so it is too old"):
+        BccEngine(cache=tmp_path / "cache").start()
+
+
+def test_probe_with_a_package_of_another_time(ebpf: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for a program of one's own."""
+    old_package(tmp_path)
+    monkeypatch.setattr(features, "SYSTEM", tmp_path)
+    with pytest.raises(EngineUnavailable, match=r"attach the program: BCC 0\.12 has no BPF\.ring_buffer_consume"):
+        ebpf.attach("BPF_HASH(nothing);")
 
 
 def test_no_btf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ def test_example_in_the_docstring(pytester: pytest.Pytester, run: Run, name: str
     example = inspect.cleandoc(text.partition("::\n")[2])
     assert f"def {name}(" in example
     pytester.makeconftest(example)
+    pytester.mkdir("bpf").joinpath("page_faults.c").touch()
     pytester.makepyfile("def test_it(ebpf, fake): fake.call('openat', path='/tmp/x', ret=3)")
     run("-W", "error").assert_outcomes(passed=1)
 
@@ -191,3 +192,22 @@ def test_no_implementation_no_call(pytester: pytest.Pytester, run: Run) -> None:
         """
     )
     run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        ('["bpf/none.c"]', "pytest_ebpf_snippets: bpf/none.c: no such file"),
+        ('["a/x.c", "b/x.c"]', "pytest_ebpf_snippets: a/x.c and b/x.c: tests can't tell them apart*"),
+        ('"a/x.c"', "pytest_ebpf_snippets: a/x.c (give a list of paths)"),
+    ],
+)
+def test_snippets_that_cannot_be_asked_for(pytester: pytest.Pytester, run: Run, answer: str, message: str) -> None:
+    """Told before the first test."""
+    for folder in "ab":
+        pytester.mkdir(folder).joinpath("x.c").touch()
+    pytester.makeconftest(f"def pytest_ebpf_snippets(): return {answer}")
+    pytester.makepyfile("def test_it(): pass")
+    result = run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])

@@ -499,6 +499,39 @@ def test_later_tests_see_no_engine_that_is_gone(pytester: pytest.Pytester, run: 
     result.stdout.fnmatch_lines(["E *InconclusiveRecording: *", "E *the eBPF programs no longer run: *"])
 
 
+def test_damage_that_is_found_in_the_next_test(pytester: pytest.Pytester, run: Run, fake: FakeEngine) -> None:
+    """The engine is asked once a test."""
+    pytester.makepyfile(
+        """
+        def test_first(ebpf, fake):
+            ebpf.assert_no_syscall("openat")
+            fake.damage = ("the eBPF program on_fork is attached no more",)
+            ebpf.assert_no_syscall("openat")
+
+        def test_second(ebpf):
+            ebpf.assert_no_syscall("openat")
+        """
+    )
+    result = run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["E *InconclusiveRecording: *", "E *the eBPF program on_fork is attached no more*"])
+
+
+def test_damage_that_no_test_asked_after(pytester: pytest.Pytester, run: Run, fake: FakeEngine) -> None:
+    """The tests passed, and the run fails."""
+    pytester.makepyfile(
+        """
+        def test_it(ebpf, fake):
+            ebpf.assert_no_syscall("openat")
+            fake.damage = ("the eBPF program on_fork is attached no more",)
+        """
+    )
+    result = run()
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["the recorder", "*the eBPF program on_fork is attached no more*"])
+
+
 def test_forked_child_may_not_ask(pytester: pytest.Pytester, run: Run) -> None:
     """A child of ``os.fork`` has no recording, and is told so instead of getting an answer."""
     pytester.makepyfile(

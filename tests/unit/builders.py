@@ -9,12 +9,26 @@ from pytest_ebpf import syscalls
 from pytest_ebpf.assertions import Assertions
 from pytest_ebpf.events import Address, Gap, Process, SyscallEvent
 
+BUSY_OR_DISCARDED = 3 << 30
 TABLE = syscalls.table("x86_64")
 START_NS = 5_000_000_000
 
 PYTHON = Process(pid=12, comm="python", exe="/usr/bin/python3", argv=("pytest",), is_self=True)
 SH = Process(pid=13, comm="sh", exe="/bin/sh", argv=("sh", "-c", "git"), parent=PYTHON)
 GIT = Process(pid=14, comm="git", exe="/usr/bin/git", argv=("git", "config", "user.name"), parent=SH)
+
+
+def contents(region: bytes) -> list[bytes]:
+    """The data of each record of a ring that the kernel didn't discard."""
+    found = []
+    position = 0
+    while position < len(region):
+        header = int.from_bytes(region[position : position + 4], "little")
+        length, start = header & ~BUSY_OR_DISCARDED, position + 8
+        if length == header:
+            found.append(region[start : start + length])
+        position = start + length + -length % 8
+    return found
 
 
 def event(

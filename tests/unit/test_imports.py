@@ -18,11 +18,11 @@ PACKAGE = Path(pytest_ebpf.__file__).parent
 MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(pytest_ebpf.__path__, "pytest_ebpf."))])
 # A module may import those of lower layers, and of its own.
 LAYERS = [
-    ["errors", "events", "step", "attachment", ""],
+    ["alike", "errors", "events", "step", "attachment", ""],
     ["syscalls", "features"],
     ["notation", "files", "effects", "names"],
-    ["match", "decode", "links"],
-    ["columns", "hooks"],
+    ["decode"],
+    ["match", "links", "hooks"],
     ["report"],
     ["question"],
     ["counting", "destinations", "durability", "leaks", "ordering", "places", "programs"],
@@ -36,6 +36,7 @@ LAYERS = [
     ["engines.bcc"],
     ["engines.keeper"],
     ["engines"],
+    ["integrity", "store"],
     ["session"],
     ["probes"],
     ["recording", "late"],
@@ -43,7 +44,7 @@ LAYERS = [
     ["canary", "doctor", "trace"],
     ["cli"],
     ["terminal"],
-    ["clauses", "amendments"],
+    ["clauses", "amendments", "snippets"],
     ["checks"],
     ["policy"],
     ["stash"],

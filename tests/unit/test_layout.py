@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import pytest_ebpf
-from pytest_ebpf import attachment, decode, files, hooks, scope, session
-from pytest_ebpf.engines import base, libbpf, variant
+from pytest_ebpf import attachment, decode, files, hooks, integrity, scope, session, store
+from pytest_ebpf.engines import base, libbpf, ring, variant
 from pytest_ebpf.engines import hooks as engine_hooks
 from pytest_ebpf.syscalls import RING
 
@@ -157,11 +157,22 @@ def test_result_is_signed() -> None:
     assert decode.RawCall(decode.EVENT.unpack(content)).ret == -2
 
 
-@pytest.mark.parametrize("name", ["kind", "flags", "unread", "lost", "nr"])
-def test_columns_of_events(name: str) -> None:
-    """The columns that are read without unpacking."""
-    constant = "NUMBER" if name == "nr" else name.upper()
-    assert getattr(session, f"{constant}_OFFSET") == layout("event")[0][name]
+def test_parts_of_events() -> None:
+    """What the store takes of a record without unpacking the rest."""
+    offsets = {name: offset + ring.HEADER_BYTES for name, offset in layout("event")[0].items()}
+    content = bytearray(store.STRIDE)
+    content[offsets["call"]], content[offsets["image"]], content[offsets["file"]] = 1, 2, 3
+    content[offsets["ret"] : offsets["ret"] + 8] = b"\xff" * 8
+    content[offsets["args"]], content[offsets["pid"]] = 4, 5
+    call, who, ret, args, trait = store.ROW.unpack(content)
+    assert (call, who[0], who[8], ret, args[0], trait[0]) == (1, 2, 3, -1, 4, 5)
+    assert (len(who), len(args), len(trait)) == (16, 48, offsets["comm"] + 16 - offsets["pid"])
+    names = ["pid", "tid", "segment", "tag", "since", "nr", "kind", "flags", "unread", "lost"]
+    for value, name in enumerate(names, 1):
+        content[offsets[name]] = value
+    trait = content[offsets["pid"] : offsets["pid"] + 48]
+    assert store.TRAIT.unpack(trait) == (*range(1, 11),)
+    assert trait[store.WHICH] == bytes([6, 0, 7])
 
 
 def test_task() -> None:
@@ -173,6 +184,10 @@ def test_task() -> None:
     assert offsets["event.since"] == session.TASK_SINCE_OFFSET
     assert offsets["certain"] == session.CERTAIN_OFFSET
     assert offsets["session"] == base.SESSION_OFFSET
+    assert offsets["event.pid"] == integrity.PID_OFFSET
+    assert offsets["event.tid"] == integrity.TID_OFFSET == integrity.PID_OFFSET + 4, "read as one"
+    assert offsets["muted"] == integrity.MUTED_OFFSET
+    assert int(re.findall(r"#define TID_LIMIT (\d+)", EVENTS_H)[0]) == integrity.TID_LIMIT
     assert offsets["event"] == 0, "a call in flight is the first bytes of its task"
     assert offsets["event.call"] == session.CALL_OFFSET
     assert offsets["ns_tid"] == session.IDS_OFFSET
@@ -202,6 +217,9 @@ def test_control() -> None:
     wide = {"LOCKS_FROM": "locks_from", "LOCKS_TO": "locks_to"}
     for constant, name in wide.items():
         assert getattr(session, constant) * 8 == offsets[name], name
+    fixed = {word for name in ("self_pid", "root_mnt", "root") for word in (offsets[name] // 4,)}
+    fixed |= {offsets[name] // 4 + half for name in (*wide.values(), "root_mnt", "root") for half in (0, 1)}
+    assert set(integrity.FIXED) == fixed
     # The rest is the programs' own.
     assert offsets.keys() - {*constants.values(), *wide.values()} == {"root", "root_mnt", "pad"}
 
@@ -295,8 +313,8 @@ def test_sizes_of_maps() -> None:
 
 def test_ring_holds_whole_strides() -> None:
     """A record's header and padding don't break the columns."""
-    assert session.STRIDE == 8 + decode.EVENT_BYTES
-    assert session.STRIDE % 8 == 0
+    assert store.STRIDE == 8 + decode.EVENT_BYTES
+    assert store.STRIDE % 8 == 0
 
 
 def test_every_snippet_is_loaded() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ebpf import EbpfError, EngineUnavailable, InconclusiveRecording, UnknownSyscall, session, testing
+from pytest_ebpf import EbpfError, EngineUnavailable, InconclusiveRecording, UnknownSyscall, session, store, testing
 from pytest_ebpf.decode import EventFlag, RawCall
 from pytest_ebpf.events import Address, Descriptor, File, Socket
 from pytest_ebpf.recording import Recording
@@ -271,9 +271,9 @@ def test_files_are_forgotten() -> None:
         assert recording.events[-1].realpath == "/once"
         (identity,) = engine._known
         running.forget()
-        assert running._files.get(identity) is not None, "a call may name it that began before"
+        assert running._store.files.get(identity) is not None, "a call may name it that began before"
         running.forget()
-        assert running._files.get(identity) is None
+        assert running._store.files.get(identity) is None
 
 
 def test_arguments_of_a_program() -> None:
@@ -484,7 +484,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(session, "EVENTS_BYTES", size)
     monkeypatch.setattr(session, "BLOBS_BYTES", size)
     monkeypatch.setattr(testing, "RINGS", {"events": size, "blobs": size})
-    return size // session.STRIDE
+    return size // store.STRIDE
 
 
 def test_full_ring_loses_and_counts(room: int) -> None:

@@ -17,6 +17,14 @@ typedef __s8 s8;
 typedef __s16 s16;
 typedef __s32 s32;
 typedef __s64 s64;
+typedef __u8 uint8_t;
+typedef __u16 uint16_t;
+typedef __u32 uint32_t;
+typedef __u64 uint64_t;
+typedef __s8 int8_t;
+typedef __s16 int16_t;
+typedef __s32 int32_t;
+typedef __s64 int64_t;
 typedef __u16 __be16, __le16, __sum16;
 typedef __u32 __be32, __le32, __wsum;
 typedef __u64 __be64, __le64;
@@ -28,6 +36,7 @@ typedef _Bool bool;
 #define true 1
 #define false 0
 #define NULL ((void *)0)
+#define __always_inline inline __attribute__((always_inline))
 #define __aligned_u64 __u64 __attribute__((aligned(8)))
 
 #define TASK_COMM_LEN 16

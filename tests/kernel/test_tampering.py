@@ -1,0 +1,299 @@
+"""Somebody with root who takes programs away, or stores into their maps, in the middle of a session: it is noticed."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ebpf import InconclusiveRecording
+from pytest_ebpf.engines import keeper, kernel
+from pytest_ebpf.engines.base import SESSION_OFFSET, TASK_BYTES
+from pytest_ebpf.engines.keeper import KeptEngine
+from pytest_ebpf.integrity import MUTED_OFFSET
+from pytest_ebpf.recording import Recording
+from pytest_ebpf.scope import Kind, Owner
+from pytest_ebpf.session import CONTROL_BYTES, NOW, SEGMENT, SELF_PID, SPEC_BYTES, TAG, Session
+
+MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_FREEZE = 2, 3, 22
+EBUSY = 16
+KEEPER = """
+import os, select, signal, sys
+sys.path.insert(0, {path!r})
+from pytest_ebpf.engines import keeper
+
+def engine(name, make=keeper._engine):
+    made = make(name)
+
+    def lose(number, frame):
+        held = {{name: (link, program) for name, link, program in made.links}}
+        link, program = held[open({order!r}).read()]
+        os.close(link)
+
+    signal.signal(signal.SIGUSR1, lose)
+    return made
+
+keeper._engine = engine
+keeper._keep(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+"""
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Path:
+    """Names the program that the keeper loses at SIGUSR1."""
+    return tmp_path / "order"
+
+
+@pytest.fixture
+def session(engine: str, order: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """One of this test alone, beside the one that records the run; its keeper loses what it is told to."""
+    script = tmp_path / "keeper.py"
+    root = str(Path(keeper.__file__).parents[2])
+    script.write_text(KEEPER.format(path=root, order=str(order)))
+    monkeypatch.setattr(keeper, "__file__", str(script))
+    session = Session(KeptEngine(engine))
+    session.start()
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def recording(session: Session) -> Iterator[Recording]:
+    """An open one, of which nothing is missing."""
+    recording = begin(session)
+    yield recording
+    recording.close()
+
+
+def begin(session: Session) -> Recording:
+    """The next test."""
+    owner = Owner(Kind.TEST, "test_tampering.py::test_it")
+    session.begin_test(owner)
+    session.begin_phase(owner, owner.name)
+    recording = Recording(session, owner)
+    recording.open()
+    assert recording.complete, recording.gaps
+    return recording
+
+
+def lose(session: Session, program: str, order: Path, until: Callable[[Callable[[], bool]], None]) -> None:
+    """The keeper loses its hold of a program."""
+    order.write_text(program)
+    count = len(links(session.engine.pid))
+    os.kill(session.engine.pid, signal.SIGUSR1)
+    until(lambda: len(links(session.engine.pid)) == count - 1)
+
+
+def links(pid: int) -> list[str]:
+    """What holds programs attached, of a process."""
+    found = []
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(str(Path(entry.path).readlink()))
+    return [each for each in found if each in ("anon_inode:bpf_link", "anon_inode:bpf_iter")]
+
+
+PROGRAMS = ["on_sys_enter", "on_sys_exit", "on_fork", "on_exec", "on_exit", "on_waking", "on_task_iterated"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_one_program_is_taken_away(
+    session: Session, order: Path, until: Callable[[Callable[[], bool]], None], program: str
+) -> None:
+    """The next test can't prove an absence, and the run learns of it at its end."""
+    begin(session).close()
+    lose(session, program, order, until)
+    session.begin_test(owner := Owner(Kind.TEST, "the next one"))
+    session.begin_phase(owner, owner.name)
+    recording = Recording(session, owner)
+    recording.open()
+    os.getppid()
+    with pytest.raises(InconclusiveRecording, match=f"the eBPF program {program} is attached no more"):
+        recording.assert_no_syscall("connect")
+    recording.close()
+    session.check()
+    assert any(program in gap.reason for gap in session.damage)
+
+
+def test_it_is_noticed_at_the_end_of_the_run_at_the_latest(
+    session: Session, order: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Also if no test asks after it."""
+    recording = begin(session)
+    lose(session, "on_exit", order, until)
+    recording.close()
+    assert session.damage == []
+    session.check()
+    (gap,) = session.damage
+    assert gap.reason.startswith("the eBPF program on_exit is attached no more: ")
+
+
+@pytest.mark.parametrize(
+    "program, told",
+    [
+        ("on_sys_enter", "the eBPF programs no longer run"),
+        ("on_sys_exit", "the eBPF programs no longer run"),
+        ("on_fork", "1 calls started a process, thread or program, and the recorder"),
+        ("on_exec", "1 calls started a process, thread or program, and the recorder"),
+    ],
+)
+def test_what_was_done_tells_it_without_the_keeper(
+    session: Session,
+    recording: Recording,
+    order: Path,
+    until: Callable[[Callable[[], bool]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    told: str,
+) -> None:
+    """As where a test can't reach it: by the calls that were recorded, and in the middle of the test."""
+    monkeypatch.setattr(session.engine, "examine", tuple)
+    lose(session, program, order, until)
+    subprocess.run(["/bin/true"], check=True)
+    with pytest.raises(InconclusiveRecording, match=told):
+        recording.assert_no_syscall("connect")
+
+
+def test_exits_that_were_missed_are_losses(
+    session: Session, recording: Recording, order: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Exact ones: a call that began is counted, even if its end was not seen."""
+    lose(session, "on_sys_exit", order, until)
+    for _ in range(7):
+        os.getppid()
+    os.getpid()
+    found = [gap for gap in recording.gaps if gap.calls == frozenset({"getppid"})]
+    assert [gap.count for gap in found] == [7]
+    with pytest.raises(AssertionError, match="7 calls were counted, but not recorded"):
+        recording.assert_no_syscall("getppid")
+
+
+class Tampered:
+    """A map of the session, as anybody with root finds it."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        assert session.started is not None
+        self._fd = kernel.map_by_number(session.started.numbers[name])
+
+    def __enter__(self) -> Tampered:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        os.close(self._fd)
+
+    def read(self, key: int, size: int) -> bytearray:
+        """One element."""
+        value = ctypes.create_string_buffer(size)
+        self._do(1, struct.pack("<IIQQQ", self._fd, 0, *self._addresses(key, value)))
+        return bytearray(value.raw)
+
+    def write(self, key: int, content: bytes | bytearray) -> None:
+        """One element."""
+        value = ctypes.create_string_buffer(bytes(content), len(content))
+        self._do(MAP_UPDATE_ELEM, struct.pack("<IIQQQ", self._fd, 0, *self._addresses(key, value)))
+
+    def freeze(self) -> None:
+        """No more stores by system calls."""
+        self._do(MAP_FREEZE, struct.pack("<I", self._fd))
+
+    def _addresses(self, key: int, value: Any) -> tuple[int, int, int]:
+        self._key = ctypes.c_uint32(key)
+        return ctypes.addressof(self._key), ctypes.addressof(value), 0
+
+    def _do(self, command: int, attributes: bytes) -> None:
+        kernel._bpf(command, attributes)
+
+
+@pytest.mark.parametrize("word", [SEGMENT, SELF_PID, TAG, NOW])
+def test_control_page(session: Session, recording: Recording, word: int) -> None:
+    """As to close the window, or to give what is done to nobody."""
+    assert session.started is not None
+    with Tampered(session, "controls") as controls:
+        row = controls.read(session.started.session, CONTROL_BYTES)
+        row[4 * word : 4 * word + 4] = bytes(4)
+        controls.write(session.started.session, row)
+    with pytest.raises(InconclusiveRecording, match="the recorder's control page was overwritten"):
+        recording.assert_no_syscall("connect")
+
+
+def test_control_page_that_nobody_asked_about(session: Session) -> None:
+    """It is noticed when the window ends, and told at the end of the run."""
+    assert session.started is not None
+    recording = begin(session)
+    with Tampered(session, "controls") as controls:
+        controls.write(session.started.session, bytes(CONTROL_BYTES))
+    recording.close()
+    assert [gap.reason for gap in session.damage] == ["the recorder's control page was overwritten"]
+
+
+def test_table_of_calls(session: Session, recording: Recording) -> None:
+    """Which would have no path captured any more."""
+    with Tampered(session, "specs") as specs:
+        specs.write(257, bytes(SPEC_BYTES))
+    with pytest.raises(InconclusiveRecording, match="table of system calls was overwritten"):
+        recording.assert_no_syscall("connect")
+
+
+@pytest.fixture
+def child(recording: Recording) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is followed, waits for a line, and opens a file."""
+    process = subprocess.Popen(["/bin/sh", "-c", "echo; read line; : < /etc/hostname"], stdin=-1, stdout=-1)
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert recording.complete, recording.gaps
+    yield process
+    process.communicate(b"\n")
+
+
+@pytest.mark.parametrize("way", ["slots", "session", "muted"])
+def test_a_task_is_followed_no_more(
+    session: Session, recording: Recording, child: subprocess.Popen[bytes], way: str
+) -> None:
+    """A child's way to its memory, or what stands there."""
+    tid, slot = next((tid, slot) for tid, slot in session.scope.slot_of.items() if tid == child.pid)
+    if way == "slots":
+        with Tampered(session, "slots") as slots:
+            quad = slots.read(tid >> 2, 8)
+            quad[2 * (tid & 3) : 2 * (tid & 3) + 2] = bytes(2)
+            slots.write(tid >> 2, quad)
+    else:
+        with Tampered(session, "tasks") as tasks:
+            task = tasks.read(slot, TASK_BYTES)
+            offset, value = {"session": (SESSION_OFFSET, 64), "muted": (MUTED_OFFSET, 2)}[way]
+            task[offset] = value
+            tasks.write(slot, task)
+    with pytest.raises(InconclusiveRecording, match=f"task {tid} is followed no more"):
+        recording.assert_no_file_access("/etc/hostname")
+
+
+def test_freezing_changes_nothing(session: Session, recording: Recording) -> None:
+    """The maps that user space stores into refuse it, and the programs need no permission."""
+    for name in ("controls", "specs", "tasks", "losses"):
+        with Tampered(session, name) as each, pytest.raises(kernel.Refused) as refused:
+            each.freeze()
+        assert refused.value.errno == EBUSY, name
+    with Tampered(session, "slots") as slots:
+        slots.freeze()
+    subprocess.run(["/bin/true"], check=True)
+    recording.assert_exec("/bin/true")
+    recording.assert_no_syscall("connect")
+
+
+def test_keeper_that_is_stopped(session: Session, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds nobody up for long, and nobody believes that all is well."""
+    monkeypatch.setattr(keeper, "STOP_SECONDS", 0.1)
+    session._is_examined = False
+    os.kill(session.engine.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(InconclusiveRecording, match=f"process {session.engine.pid}, gives no answer"):
+            recording.assert_no_syscall("connect")
+    finally:
+        os.kill(session.engine.pid, signal.SIGCONT)
