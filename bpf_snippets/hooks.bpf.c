@@ -156,13 +156,7 @@ GLOBAL int tell_names(u64 hook, u64 first, u64 second, u64 third, u64 fourth)
 	if (hook == HOOK_LINK) {
 		struct dentry *linked = (void *)first;
 		struct path *directory = (void *)second;
-		u32 zero = 0;
-		struct path *here = bpf_map_lookup_elem(&path_here, &zero);
-		if (!here)
-			return 0;
-		here->mnt = READ(directory, mnt);
-		here->dentry = linked;
-		event->file = identify_path(0, (u64)READ(linked, d_inode));
+		event->file = identify_path((u64)READ(directory, mnt), first, (u64)READ(linked, d_inode));
 		fourth = third;
 		third = second;
 	} else {

@@ -103,11 +103,15 @@ struct io_kiocb {
 	struct io_cqe cqe;
 } PRESERVE;
 
-/* Records a string that the kernel has copied already; its first byte, or 0. */
-INLINE u8 take_name(struct event *event, u64 arg, struct filename *filename)
+/* Records a string that the kernel has copied already, of the present operation; its first byte, or 0. A global
+ * function, as the next one: verified once.
+ */
+SMALL int take_name(u64 arg, u64 filename_address)
 {
-	struct blob *blob = scratch_blob(event->call, event->kind, BLOB_PATH, arg);
-	if (!blob || !filename)
+	struct event *event = present_operation();
+	struct filename *filename = (void *)filename_address;
+	struct blob *blob = event ? scratch_blob(event->call, event->kind, BLOB_PATH, arg) : 0;
+	if (!blob || !filename || arg >= CALL_ARGS)
 		return 0;
 	long n = bpf_probe_read_kernel_str(blob->data, PATH_BYTES + 1, READ(filename, name));
 	if (n <= 0) {
@@ -121,13 +125,17 @@ INLINE u8 take_name(struct event *event, u64 arg, struct filename *filename)
 }
 
 /* Records a path, and where it starts from: the directory is the argument before it. */
-INLINE void take_path_at(struct event *event, u64 arg, s32 dirfd, struct filename *filename)
+SMALL int take_path_at(u64 arg, s32 dirfd, u64 filename)
 {
-	event->args[arg - 1] = dirfd;
-	if (take_name(event, arg, filename) == '/')
+	struct event *event = present_operation();
+	if (!event || !arg || arg >= CALL_ARGS)
+		return 0;
+	ARG(event->args, arg - 1) = dirfd;
+	if (take_name(arg, filename) == '/')
 		take_root(event, arg);
 	else
 		take_base(event, arg, dirfd);
+	return 0;
 }
 
 /* Records the address of a connect, which the kernel has just read itself. */
@@ -167,32 +175,32 @@ int on_ring_submit(struct bpf_raw_tracepoint_args *ctx)
 		struct io_open *open = (void *)request;
 		event->args[2] = READ(open, how.flags);
 		event->args[3] = READ(open, how.mode);
-		take_path_at(event, 1, READ(open, dfd), NAME(io_open, open, filename));
+		take_path_at(1, READ(open, dfd), (u64)NAME(io_open, open, filename));
 	} else if (opcode == IORING_OP_STATX) {
 		struct io_statx *statx = (void *)request;
-		take_path_at(event, 1, READ(statx, dfd), NAME(io_statx, statx, filename));
+		take_path_at(1, READ(statx, dfd), (u64)NAME(io_statx, statx, filename));
 	} else if (opcode == IORING_OP_UNLINKAT) {
 		struct io_unlink *unlink = (void *)request;
 		event->args[2] = READ(unlink, flags);
-		take_path_at(event, 1, READ(unlink, dfd), NAME(io_unlink, unlink, filename));
+		take_path_at(1, READ(unlink, dfd), (u64)NAME(io_unlink, unlink, filename));
 	} else if (opcode == IORING_OP_MKDIRAT) {
 		struct io_mkdir *mkdir = (void *)request;
-		take_path_at(event, 1, READ(mkdir, dfd), NAME(io_mkdir, mkdir, filename));
+		take_path_at(1, READ(mkdir, dfd), (u64)NAME(io_mkdir, mkdir, filename));
 	} else if (opcode == IORING_OP_RENAMEAT) {
 		struct io_rename *rename = (void *)request;
-		take_path_at(event, 1, READ(rename, old_dfd), NAME(io_rename, rename, oldpath));
-		take_path_at(event, 3, READ(rename, new_dfd), NAME(io_rename, rename, newpath));
+		take_path_at(1, READ(rename, old_dfd), (u64)NAME(io_rename, rename, oldpath));
+		take_path_at(3, READ(rename, new_dfd), (u64)NAME(io_rename, rename, newpath));
 	} else if (opcode == IORING_OP_LINKAT) {
 		struct io_link *link = (void *)request;
-		take_path_at(event, 1, READ(link, old_dfd), NAME(io_link, link, oldpath));
-		take_path_at(event, 3, READ(link, new_dfd), NAME(io_link, link, newpath));
+		take_path_at(1, READ(link, old_dfd), (u64)NAME(io_link, link, oldpath));
+		take_path_at(3, READ(link, new_dfd), (u64)NAME(io_link, link, newpath));
 	} else if (opcode == IORING_OP_SYMLINKAT) {
 		struct io_link *link = (void *)request;
-		take_name(event, 0, NAME(io_link, link, oldpath));
-		take_path_at(event, 2, READ(link, new_dfd), NAME(io_link, link, newpath));
+		take_name(0, (u64)NAME(io_link, link, oldpath));
+		take_path_at(2, READ(link, new_dfd), (u64)NAME(io_link, link, newpath));
 	} else if (opcode == IORING_OP_SETXATTR || opcode == IORING_OP_GETXATTR) {
 		struct io_xattr *xattr = (void *)request;
-		if (take_name(event, 0, NAME(io_xattr, xattr, filename)) == '/')
+		if (take_name(0, (u64)NAME(io_xattr, xattr, filename)) == '/')
 			take_root(event, 0);
 		else
 			take_base(event, 0, AT_FDCWD);

@@ -76,8 +76,10 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 /* A program is no socket: identify_path alone takes less of the stack. */
 INLINE void take_exe(struct event *event, struct file *file)
 {
-	if (!file || emit_word(event->call, event->kind, BLOB_EXE, 0,
-			     identify_path((u64)FIELD(file, f_path), (u64)READ(file, f_inode))))
+	struct path path;
+	if (!file || bpf_probe_read_kernel(&path, sizeof(path), FIELD(file, f_path)) ||
+		emit_word(event->call, event->kind, BLOB_EXE, 0,
+			identify_path((u64)path.mnt, (u64)path.dentry, (u64)READ(file, f_inode))))
 		event->lost |= 1;
 }
 
@@ -222,30 +224,50 @@ INLINE u32 pid_seen_by(struct task_struct *process, u32 level, void *namespace)
 	return READ(at, ns) == namespace ? READ(at, nr) : 0;
 }
 
+/* A way up from a process to the one that the reader of the iterator ordered. */
+struct descent {
+	struct task_struct *up;
+	void *namespace;
+	u32 level;
+	u32 reader_pid;
+	u32 ordered;
+	bool found;
+};
+STATE_MAP(descent);
+
+static long parent_step(u64 index, struct descent *at)
+{
+	struct task_struct *up = at->up;
+	u32 above = READ(up, tgid);
+	at->found = at->ordered ? pid_seen_by(up, at->level, at->namespace) == at->ordered : above == at->reader_pid;
+	if (at->found || above <= 1)
+		return 1;
+	up = READ(up, real_parent);
+	at->up = READ(up, group_leader);
+	return 0;
+}
+STEP(parent_step, descent);
+
 /* Whether a process is the one that the reader of the iterator ordered, or descends from it.
  * A function of its own, as its stack adds to none.
  */
 GLOBAL int is_ordered(u64 leader_address, u32 ordered)
 {
 	struct task_struct *reader = (void *)bpf_get_current_task();
-	u32 reader_pid = bpf_get_current_pid_tgid() >> 32;
 	struct pid *pid = READ(reader, thread_pid);
 	u32 level = READ(pid, level);
 	u32 size = SIZE(struct pid, numbers[0]);
 	struct upid *number = (void *)FIELD(pid, numbers) + level * size;
-	void *namespace = READ(number, ns);
-	struct task_struct *up = (void *)leader_address;
-	for (int i = 0; i < PARENTS_UP; i++) {
-		u32 above = READ(up, tgid);
-		if (ordered ? pid_seen_by(up, level, namespace) == ordered : above == reader_pid)
-			return 1;
-		if (above <= 1)
-			return 0;
-		up = READ(up, real_parent);
-		up = READ(up, group_leader);
-		BARRIER(up); /* before Linux 5.12 no loop may end with a call */
-	}
-	return 0;
+	struct descent *at = LOOP_STATE(descent);
+	if (!at)
+		return 0;
+	at->up = (void *)leader_address;
+	at->namespace = READ(number, ns);
+	at->level = level;
+	at->reader_pid = bpf_get_current_pid_tgid() >> 32;
+	at->ordered = ordered;
+	bpf_loop(PARENTS_UP, parent_step, at, 0);
+	return at->found;
 }
 
 /* Enrols a process, with its threads and all that descends from it. */

@@ -337,6 +337,11 @@ class Assertions(ABC):
                 error.add_note(f"whole recording: {self._shown_in}")
             raise
 
+    @property
+    def _is_blank(self) -> bool:
+        """Whether it is certain, and quickly told, that nothing happened."""
+        return False
+
     def _file_effects(self) -> Alike[FileEvent]:
         """Everything done to files, in order."""
         with self._silently():

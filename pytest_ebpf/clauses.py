@@ -28,6 +28,11 @@ class Clause:
     keyword: str
     value: Any = field(compare=False)
     origin: Origin
+    is_fixed: bool = field(init=False, compare=False)
+    """It means the same in every test: nothing in it stands for the value of a fixture."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_fixed", not placeholders(self.value))
 
     def __str__(self) -> str:
         """As in ``no_exec=True (test_api.py:7)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from .options import Settings
 from .stash import RECORDING, SOURCE
 
 if TYPE_CHECKING:
+    from .engines.base import Engine
     from .phases import Phases
     from .recording import Recording
     from .session import Session
@@ -38,8 +40,24 @@ class SessionSource:
         self.phases: Phases | None = None
         """While a session runs."""
         self.choice = features.choose(settings.engine, lent)
+        self._engine: Engine | None = None
+        """Prepared, and not started."""
         self._session: Session | None = None
         self._problem: EngineUnavailable | ProbeError | None = self.choice.problem
+
+    def prepare(self) -> None:
+        """Let the engine begin to start, while the tests are still being collected: it will be needed."""
+        if self._engine is not None or self._session is not None or self._problem is not None:
+            return
+        self._engine = engines.create(self.choice.engine, self._address, is_lent=self.choice.is_lent)
+        with contextlib.suppress(OSError):  # the start meets it again, and tells
+            self._engine.prepare()
+
+    def drop(self) -> None:
+        """End what was prepared, if it wasn't needed."""
+        if self._engine is not None:
+            self._engine.stop()
+            self._engine = None
 
     def start(self) -> None:
         """Start now, if it can; a problem is kept for those who ask."""
@@ -63,8 +81,9 @@ class SessionSource:
             self.phases = Phases(self._session, policy.suite_rules(self._config))
 
     def _start(self) -> Session:
-        engine = engines.create(self.choice.engine, self._address, is_lent=self.choice.is_lent)
-        engine.prepare()
+        self.prepare()
+        assert self._engine is not None
+        engine, self._engine = self._engine, None
         from .amendments import Amendments
         from .session import Session
         from .snippets import shipped
@@ -102,6 +121,7 @@ class SessionSource:
 
     def stop(self) -> None:
         """End the session, if there is one."""
+        self.drop()
         if self._session is not None:
             self._session.stop()
             self._session = self.phases = None

@@ -86,6 +86,16 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"ebpf: {config.stash[SOURCE].choice}"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The first test that will be recorded lets the engine begin to start, while others are collected."""
+    option = item.config.option
+    if option.collectonly or option.setupplan or option.keyword or option.markexpr or option.deselect:
+        return  # it isn't known whether this one will run
+    source = item.config.stash[SOURCE]
+    if "ebpf" in getattr(item, "fixturenames", ()) or item.get_closest_marker("ebpf") or source.settings.records_all:
+        source.prepare()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Check the rules and programs for the tests, before a worker of xdist tells which ones it has."""
@@ -160,8 +170,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Start the engine before the first fixture runs, so that what fixtures start is followed from its first call."""
     if session.config.option.collectonly or session.config.option.setupplan:
         return
+    source = session.config.stash[SOURCE]
     if any(_phases_of(item) for item in session.items):
-        session.config.stash[SOURCE].start()
+        source.start()
+    else:
+        source.drop()  # of the tests that will run, none needs it
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -41,7 +41,7 @@ class Rules:
         self,
         by_phase: Mapping[str, Sequence[Clause]],
         values: Mapping[str, Any] | None = None,
-        subject: Origin | None = None,
+        subject: Callable[[], Origin] | None = None,
     ) -> None:
         self._by_phase = {phase: tuple(rules) for phase, rules in by_phase.items() if rules}
         self._values: dict[str, Any] = dict(values or {})
@@ -94,7 +94,10 @@ class Rules:
         __tracebackhide__ = True
         violated: list[tuple[Clause, str]] = []
         undecided: list[tuple[Clause, str]] = []
-        for rule in self.of(phase):
+        rules = self.of(phase)
+        if rules and recording._is_blank:
+            rules = tuple(rule for rule in rules if not (rule.is_fixed and _forbids(rule.keyword)))
+        for rule in rules:
             try:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always")
@@ -112,7 +115,9 @@ class Rules:
             return
         text = "\n".join(f"{rule}, {phase}: {text}" for rule, text in [*violated, *undecided])
         first, _ = (violated or undecided)[0]
-        place = first.origin if first.origin.line is not None else self._subject or first.origin
+        place = first.origin
+        if place.line is None and self._subject is not None:
+            place = self._subject()
         sources.raise_at(place, AssertionError(text) if violated else InconclusiveRecording(text))
 
 
@@ -148,16 +153,24 @@ def _own_layers(item: pytest.Item) -> list[Layer]:
 
 
 def _keep(item: pytest.Item, own: Sequence[Layer]) -> Rules:
-    layers = [*suite_layers(item.config), *own]
+    suite = suite_layers(item.config)
     rules = _NONE
-    if layers:
-        rules = Rules(merged(layers, ITEM_PHASES), _places(item.config), sources.of_item(item))
+    if own:
+        rules = Rules(
+            merged([*suite, *own], ITEM_PHASES), _places(item.config), functools.partial(sources.of_item, item)
+        )
+    elif suite:
+        if _COMMON not in item.config.stash:
+            item.config.stash[_COMMON] = merged(suite, ITEM_PHASES)
+        rules = Rules(item.config.stash[_COMMON], _places(item.config), functools.partial(sources.of_item, item))
     item.stash[_RULES] = rules
     item.stash[_MARKS] = _marks(item)
     return rules
 
 
 _NONE = Rules({})
+_COMMON = pytest.StashKey[Mapping[str, Sequence[Clause]]]()
+"""What the suite says to tests that say nothing."""
 _RULES = pytest.StashKey[Rules]()
 _MARKS = pytest.StashKey[tuple[int, ...]]()
 """Which markers they are made of; an item holds them all the time, so the ids stay theirs."""

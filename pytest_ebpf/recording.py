@@ -71,8 +71,9 @@ class Recording(Assertions):
         >>> with ebpf.paused():
         ...     warm_up_caches()
         """
-        pause = self._session.pause()
+        pause = object()
         try:
+            self._session.pause(pause)
             yield
         finally:
             self._session.resume(pause)
@@ -136,7 +137,7 @@ class Recording(Assertions):
         self._opened_ns = time.monotonic_ns()
         self._segments = Segments(self._session.last_segment + 1)
         if self._parent is None:
-            self._session.begin_recording()
+            self._session.begin_recording(self)
         else:
             self._session.begin_segment()
 
@@ -146,7 +147,7 @@ class Recording(Assertions):
             return
         while self._probes and self._session.started is not None:
             self._probes.pop().detach()
-        end = self._session.end_recording() if self._parent is None else self._session.begin_segment()
+        end = self._session.end_recording(self) if self._parent is None else self._session.begin_segment()
         self._segments = Segments(self._segments.first, end)
 
     @property
@@ -189,6 +190,10 @@ class Recording(Assertions):
         if self._session.amendments is None:
             return None
         return self._session.amendments.amend(self._session.calls(self.owner, part, None))
+
+    @property
+    def _is_blank(self) -> bool:
+        return self._session.is_blank(self._part)
 
     def _ends(self) -> Sequence[SyscallEvent]:
         return self._session.ends(self.owner, self._part)

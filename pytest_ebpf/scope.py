@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .decode import Note, NoteKind
 from .events import Process, SyscallEvent
 
-__all__ = ["End", "Kind", "Owner", "Scope", "Segments"]
+__all__ = ["End", "Kind", "LiveTask", "Owner", "Scope", "Segments"]
 
 CLONE_THREAD = 0x00010000
 SIGSYS = 31
@@ -107,6 +107,18 @@ class End:
     """As wait gives it: the exit code in the second byte, or the signal in the low seven bits."""
 
 
+class LiveTask(NamedTuple):
+    """What a task's own memory says of it."""
+
+    slot: int
+    image: int
+    pid: int
+    tid: int
+    comm: str
+    ns_pid: int
+    tag: int
+
+
 class Scope:
     """The processes of a session, kept up to date from the recording's notes."""
 
@@ -123,7 +135,7 @@ class Scope:
         """(segment, pid) of each task that seccomp killed: the call it died for is not recorded."""
         self.ends: list[End] = []
         """Of the processes that ended, in that order."""
-        self._threads: Counter[int] = Counter()
+        self._threads: defaultdict[int, set[int]] = defaultdict(set)
         self._processes: dict[int, tuple[int, int]] = {}
         """Tag and image of each live process, by its pid."""
 
@@ -144,6 +156,19 @@ class Scope:
         self.begun.clear()
         self.refused_by_seccomp.clear()
         self.ends.clear()
+
+    def restart(self, tasks: Iterable[LiveTask]) -> None:
+        """Know these tasks as the live ones, whatever was heard of them."""
+        self._live.clear()
+        self._threads.clear()
+        self._processes.clear()
+        for task in tasks:
+            self._live[task.tid] = (task.slot, task.image)
+            self._threads[task.pid].add(task.tid)
+            self._processes[task.pid] = (task.tag, task.image)
+            if task.image not in self.images:
+                own = task.pid == self.own_pid
+                self.images[task.image] = Process(pid=task.pid, comm=task.comm, is_self=own, ns_pid=task.ns_pid)
 
     def take(self, note: Note, exe: str | None, argv: tuple[str, ...]) -> None:
         """Follow one note."""
@@ -169,7 +194,7 @@ class Scope:
     def _enrol(self, note: Note, exe: str | None) -> None:
         tid, pid, _, ns_pid, parent_pid, slot = note.args
         self._live[tid] = (slot, note.image)
-        self._threads[pid] += 1
+        self._threads[pid].add(tid)
         if note.is_self:
             self.own_pid = pid
         self._processes[pid] = (note.tag, note.image)
@@ -181,7 +206,7 @@ class Scope:
 
     def _fork(self, note: Note) -> None:
         tid, pid, _, ns_pid, flags, slot = note.args
-        self._threads[pid] += 1
+        self._threads[pid].add(tid)
         if flags & CLONE_THREAD:
             self._live[tid] = (slot, note.image)
             return
@@ -202,6 +227,8 @@ class Scope:
         old_tid, slot = note.args[0], note.args[5]
         _, image = self._live.pop(old_tid, (0, 0))
         self._live[note.tid] = (slot, note.image)
+        self._threads[note.pid].discard(old_tid)
+        self._threads[note.pid].add(note.tid)
         if note.pid in self._processes:
             self._processes[note.pid] = (self._processes[note.pid][0], note.image)
         before = self.images.get(image)
@@ -216,8 +243,8 @@ class Scope:
 
     def _end_of_thread(self, note: Note, image: int) -> None:
         """Keep the end of the process, if this was its last thread."""
-        self._threads[note.pid] -= 1
-        if self._threads[note.pid] > 0:
+        self._threads[note.pid].discard(note.tid)
+        if self._threads[note.pid]:
             return
         del self._threads[note.pid]
         self._processes.pop(note.pid, None)

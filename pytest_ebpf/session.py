@@ -39,7 +39,7 @@ from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
 from .hooks import HOOK_KIND, areas, decode_hook, foreign_names, is_of_call, stand_in, told_by
 from .integrity import TID_LIMIT, Integrity
-from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, Owner, Scope, Segments, process_of
+from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, LiveTask, Owner, Scope, Segments, process_of
 from .store import Calls, Store, Trait
 from .syscalls import Table, is_opaque, table
 
@@ -61,6 +61,7 @@ LOST_RINGS, LOST_CALLS, TAG, NOW, FIRST, BETWEEN_STAMP, PAUSED_FROM, RUNNER = ra
 LOCKS_FROM, LOCKS_TO = 9, 10
 """In words of eight bytes."""
 REFUSED, LOST_HOOKS = 22, 23
+LOSSES = (LOST_TASKS, LOST_NOTES, LOST_RINGS, LOST_CALLS, LOST_HOOKS)
 NEVER = (1 << 32) - 1
 # Fields of struct task.
 CALL_OFFSET = 16
@@ -71,6 +72,8 @@ STATE_OFFSET = 160
 MUTED_OFFSET = 161
 OWN_TAG_OFFSET = 164
 CERTAIN_OFFSET = 180
+LIVE_TASK = struct.Struct("<24xQ64xII24x16s12xI4xI")
+"""Of struct task: the image, pid, tid, name, pid in its own PID namespace, and the tag of its creation."""
 UNRECORDED, RECORDED = 1, 2
 """Of struct task's `state`."""
 RING_FILE = "anon_inode:[io_uring]"
@@ -110,7 +113,7 @@ class Session:
         self.last_segment = 0
         self._owner_of = [Owner(Kind.UNRECORDED, "?")]
         """Of each segment; what serves the test runner has number 0."""
-        self._labels = ["?"]
+        self._labels = {0: "?"}
         self.current = Owner(Kind.SESSION, "before the tests")
         """Whose segment it is now."""
         self._kept_from = 0
@@ -120,8 +123,8 @@ class Session:
         self.label = ""
         self.runner = 0
         """The thread that runs the tests."""
-        self._open = 0
-        """How many recordings are open that are no part of another."""
+        self._open: set[object] = set()
+        """The recordings that are open and no part of another."""
         self._betweens = 0
         self._included: list[Owner] = []
         """By the current test."""
@@ -129,9 +132,12 @@ class Session:
         self._losses: dict[int, Counter[int]] = {}
         self.late: list[Owner] = []
         """The tests that have late events."""
+        self._numbers_of: dict[frozenset[str], frozenset[int]] = {}
         self._broken: list[Gap] = []
         self.damage: list[Gap] = []
         """Those of them that may have changed what earlier recordings hold, too."""
+        self._is_torn = False
+        """Something that the rings held was lost on the way to here."""
         self._words: dict[int, int] = {}
         """What was stored last in the words of the control page that name the present segment."""
         self._executing = self._numbers(EXECS)
@@ -243,7 +249,7 @@ class Session:
 
     def _live_slots(self) -> dict[int, int]:
         """By tid; none where some starts and ends were not heard of."""
-        return {} if self._control[LOST_NOTES] else self.scope.slot_of
+        return {} if self._control[LOST_NOTES] or self._is_torn else self.scope.slot_of
 
     def _tell_damage(self, what: str) -> None:
         hint = "look for another tool that removes eBPF programs or stores into their maps, or the out-of-memory killer"
@@ -360,14 +366,14 @@ class Session:
 
     # -- windows ------------------------------------------------------------------------------------------------
 
-    def begin_recording(self) -> int:
+    def begin_recording(self, recording: object) -> int:
         """Begin a segment and record it, unless paused. Its number."""
-        self._open += 1
+        self._open.add(recording)
         return self.begin_segment()
 
-    def end_recording(self) -> int:
+    def end_recording(self, recording: object) -> int:
         """End the current segment; record nothing unless another recording is open. The number of the next segment."""
-        self._open -= 1
+        self._open.discard(recording)
         return self.begin_segment()
 
     def begin_segment(self) -> int:
@@ -383,9 +389,10 @@ class Session:
         return segment
 
     def _add_segment(self, owner: Owner, label: str) -> int:
-        self.last_segment += 1
+        # An exception of a signal handler may come in between: then a number is left out, and that is all.
+        self._labels[len(self._owner_of)] = label
         self._owner_of.append(owner)
-        self._labels.append(label)
+        self.last_segment = len(self._owner_of) - 1
         return self.last_segment
 
     def begin_test(self, owner: Owner) -> None:
@@ -393,7 +400,7 @@ class Session:
         if self.started is None:
             return  # a forked child that runs on: it can't record
         self._pauses.clear()
-        self._open = 0
+        self._open.clear()
         self._release_included()
         self._control[RUNNER] = self._own_slot()
         self.runner = threading.get_ident()
@@ -440,15 +447,13 @@ class Session:
         finally:
             task[CERTAIN_OFFSET], words[TASK_TAG_OFFSET // 4], words[TASK_SINCE_OFFSET // 4] = before
 
-    def pause(self) -> object:
-        """Record nothing until this pause is over: give `resume` what this returns."""
-        pause = object()
+    def pause(self, pause: object) -> None:
+        """Record nothing until this pause is over."""
         self._pauses.add(pause)
         self._record()
-        return pause
 
     def resume(self, pause: object) -> None:
-        """End one pause."""
+        """End one pause; harmless if it never began."""
         self._pauses.discard(pause)
         self._record()
 
@@ -462,17 +467,19 @@ class Session:
         control = self._control
         if control[SEGMENT] != self._words.get(SEGMENT, 0):
             self._tell_damage("the recorder's control page was overwritten")
-        control[PAUSED_FROM] = self._control[FIRST] if self._pauses else NEVER
+        # From here on nothing is called, so no exception of a signal handler comes between the stores.
+        tag, segment, stamp = self._tag, self.last_segment, BETWEEN | self._betweens + 1
+        control[PAUSED_FROM] = control[FIRST] if self._pauses else NEVER
         if self._open and not self._pauses:
-            control[TAG], control[NOW] = self._tag, self.last_segment
-            control[SEGMENT] = self.last_segment
-            self._words = {SEGMENT: self.last_segment, TAG: control[TAG], NOW: self.last_segment}
+            control[TAG], control[NOW] = tag, segment
+            control[SEGMENT] = segment
+            self._words = {SEGMENT: segment, TAG: tag, NOW: segment}
         else:
             self._betweens += 1
-            control[BETWEEN_STAMP] = BETWEEN | self._betweens
+            control[BETWEEN_STAMP] = stamp
             control[SEGMENT] = 0
-            control[TAG], control[NOW] = self._tag, self.last_segment
-            self._words = {SEGMENT: 0, TAG: control[TAG], NOW: self.last_segment, BETWEEN_STAMP: control[BETWEEN_STAMP]}
+            control[TAG], control[NOW] = tag, segment
+            self._words = {SEGMENT: 0, TAG: tag, NOW: segment, BETWEEN_STAMP: stamp}
 
     def _label_of(self, tag: int) -> str | None:
         """Of the test and phase, or the fixture, that a tag names; None if it is before all of them."""
@@ -495,8 +502,24 @@ class Session:
             self.scope.forget()
             # A recording that somebody kept has the old one.
             flying = [raw.call for raw in self._in_flight()]
-            self._store = Store(self.table, self.scope.images, self._shift_ns, before=self._store, flying=flying)
+            before = None if self._is_torn else self._store
+            self._store = Store(self.table, self.scope.images, self._shift_ns, before=before, flying=flying)
             self._searched = 0
+            if self._is_torn:
+                self._mend()
+
+    def _mend(self) -> None:
+        """Learn anew from their own memory which tasks live, where some starts and ends may have been lost."""
+        assert self.started is not None
+        ids = self._tasks.cast("Q")[IDS_OFFSET // 8 :: TASK_BYTES // 8].tolist()
+        sessions = bytes(self._tasks[SESSION_OFFSET::TASK_BYTES])
+        found: list[LiveTask] = []
+        for slot, session in enumerate(sessions):
+            if ids[slot] and session == self.started.session:
+                image, pid, tid, comm, ns_pid, tag = LIVE_TASK.unpack_from(self._tasks, slot * TASK_BYTES)
+                found.append(LiveTask(slot, image, pid, tid, os.fsdecode(comm.rstrip(b"\0")), ns_pid, tag))
+        self.scope.restart(found)
+        self._is_torn = False
 
     @contextmanager
     def unobserved(self, *, entirely: bool = False) -> Iterator[None]:
@@ -699,6 +722,7 @@ class Session:
             mine = self._circle(owner)
             return (
                 *self._broken,
+                *self._torn(),
                 *self._ambiguous(owner, mine, part),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
@@ -706,6 +730,21 @@ class Session:
                 *self._hidden_rings(owner, mine, part),
                 *self._undecoded(owner, mine, part, flying),
             )
+
+    def is_blank(self, part: Segments) -> bool:
+        """Whether it is certain that nothing at all was recorded since the current test began, which has this part.
+
+        Quickly told: False may also mean that a longer look is needed.
+        """
+        if self.amendments is not None or (self.started is not None and self.started.missing):
+            return False
+        with self._lock, self.unobserved():
+            self._check_kept(part)
+            self._drain()
+            if self._store.blocks or self._in_flight():
+                return False
+            self._check_alive()
+            return not self._broken and not any(self._control[word] for word in LOSSES)
 
     def living(self, owner: Owner, part: Segments) -> list[Process]:
         """The processes that were started in a part of a test and have not ended."""
@@ -800,8 +839,11 @@ class Session:
             self.find_late()
 
     def _numbers(self, names: frozenset[str]) -> frozenset[int]:
-        numbers = (self.table.number(name) for name in names)
-        return frozenset(number for number in numbers if number is not None)
+        numbers = self._numbers_of.get(names)
+        if numbers is None:
+            found = (self.table.number(name) for name in names)
+            numbers = self._numbers_of[names] = frozenset(number for number in found if number is not None)
+        return numbers
 
     def _in_flight(self) -> list[RawCall]:
         found: list[RawCall] = []
@@ -820,7 +862,15 @@ class Session:
         return found
 
     def _drain(self) -> None:
-        """Take over what the rings hold. Events first: their blobs are then there already."""
+        """Take over what the rings hold; an exception of a signal handler in the middle leaves a gap."""
+        try:
+            self._take_over()
+        except BaseException:
+            self._is_torn = True
+            raise
+
+    def _take_over(self) -> None:
+        """Events first: their blobs are then there already."""
         try:
             block = self._events.take_fixed(EVENT_BYTES)
             self._store.take_blobs(self._blob_ring.take())
@@ -851,6 +901,8 @@ class Session:
         self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
 
     def _lost_calls(self, part: Segments) -> Iterator[Gap]:
+        if not self._control[LOST_CALLS]:
+            return
         end = self.last_segment + 1 if part.end is None else part.end
         lost: Counter[int] = Counter()
         for segment in range(part.first, end):
@@ -897,6 +949,13 @@ class Session:
                 f"{notes:,} starts and ends of processes found no room in the recorder's memory",
                 "look at the recording in the middle of the test, which makes room",
                 count=notes,
+            )
+
+    def _torn(self) -> Iterator[Gap]:
+        if self._is_torn:
+            yield Gap(
+                "an exception of a signal handler came while the recording was read",
+                "let no alarm or Ctrl-C interrupt an assertion, or make it in another test",
             )
 
     def _unfollowed(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:

@@ -24,18 +24,28 @@ INLINE struct blob *present_blob(void)
 	return bpf_map_lookup_elem(&scratch, &zero);
 }
 
-/* 0, or an error when the ring has no room. */
-INLINE long emit_blob(struct blob *blob)
+/* Emits the blob that scratch_blob gave, with `size` bytes of data. A global function, verified once in each program. */
+SMALL int emit_scratch(u64 size)
 {
-	u64 size = blob->size;
-	BARRIER(size);
+	struct blob *blob = present_blob();
+	if (!blob)
+		return -1;
 	if (size > sizeof(blob->data))
 		size = sizeof(blob->data);
+	BARRIER(size);
+	if (size > sizeof(blob->data))
+		return -1;
 	return emit(1, blob, 16 + size);
 }
 
-/* A blob of eight bytes, without the way over the scratch memory. */
-INLINE long emit_word(u64 call, u8 event_kind, u8 kind, u8 arg, u64 word)
+/* 0, or an error when the ring has no room. */
+INLINE long emit_blob(struct blob *blob)
+{
+	return emit_scratch(blob->size);
+}
+
+/* A blob of eight bytes, without the way over the scratch memory. 0, or an error. */
+SMALL int emit_word(u64 call, u64 event_kind, u64 kind, u64 arg, u64 word)
 {
 	struct {
 		u64 call;

@@ -51,7 +51,6 @@ struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
 } PRESERVE;
-MAP_PERCPU(path_here, struct path);
 #define FMODE_CREATED 0x100000
 struct file {
 	u32 f_mode;
@@ -78,21 +77,37 @@ INLINE struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - OFFSET(struct mount, mnt);
 }
 
-/* The part of a struct dentry that a step of a walk needs, taken in one read. */
-#define DENTRY_BYTES 64
-#define DENTRY_PART_START (OFFSET(struct dentry, d_seq) & ~7ull) /* so that what is aligned stays so */
-#define DENTRY_PART(part, type, field)                                                                                 \
+/* A field of what was read to `part`, from byte `start` of the struct on. One read costs more than all else here. */
+#define PART(part, start, type, holder, field)                                                                         \
 	({                                                                                                             \
-		u64 distance_ = OFFSET(struct dentry, field) - DENTRY_PART_START;                                      \
+		u64 distance_ = OFFSET(holder, field) - (start);                                                       \
 		BARRIER(distance_); /* the verifier takes an addition to the stack pointer, no subtraction */          \
 		*(type *)((void *)(part) + distance_);                                                                 \
 	})
 
+/* Of a struct dentry what a step of a walk needs. */
+#define DENTRY_BYTES 64
+#define DENTRY_PART_START (OFFSET(struct dentry, d_seq) & ~7ull) /* so that what is aligned stays so */
+#define DENTRY_PART(part, type, field) PART(part, DENTRY_PART_START, type, struct dentry, field)
+
+/* Of a struct mount where it is mounted, and its own root, which lie side by side. */
+#define MOUNT_BYTES 32
+#define MOUNT_PART_START OFFSET(struct mount, mnt_parent)
+#define MOUNT_PART(part, type, field) PART(part, MOUNT_PART_START, type, struct mount, field)
+
+/* Of a struct file what it stands for; on a kernel that has a field further behind, that is read by itself. */
+#define FILE_BYTES 80
+#define FILE_PART(part, file, type, field)                                                                             \
+	(OFFSET(struct file, field) <= FILE_BYTES - 8 ? PART(part, 0, type, struct file, field) : READ(file, field))
+
 /* Where a walk stands. */
 struct walk {
 	struct mount *mount;
+	struct mount *above; /* the mount that this one is mounted on, or itself */
+	struct dentry *mountpoint;
 	struct dentry *root;
 	struct dentry *dentry;
+	struct dentry *parent; /* of the entry before; itself, if it is a root */
 	u64 identity;
 	u32 used;
 	bool whole;
@@ -101,24 +116,36 @@ struct walk {
 };
 STATE_MAP(walk);
 
+/* Begins or goes on in a mount. */
+INLINE void enter_mount(struct walk *at, struct mount *mount)
+{
+	bpf_probe_read_kernel(at->part, MOUNT_BYTES, (void *)mount + MOUNT_PART_START); /* or zeros */
+	at->mount = mount;
+	at->above = MOUNT_PART(at->part, struct mount *, mnt_parent);
+	at->mountpoint = MOUNT_PART(at->part, struct dentry *, mnt_mountpoint);
+	at->root = MOUNT_PART(at->part, struct dentry *, mnt.mnt_root);
+}
+
 /* One step up: to the parent, or from the root of a mount to the place it is mounted on. 1 ends the walk. */
 INLINE long step_up(struct walk *at, struct blob *names)
 {
 	struct dentry *dentry = at->dentry;
-	if (bpf_probe_read_kernel(at->part, sizeof(at->part), (void *)dentry + DENTRY_PART_START))
-		return 1;
-	struct dentry *parent = DENTRY_PART(at->part, struct dentry *, d_parent);
-	if (dentry == at->root || dentry == parent) {
-		struct mount *mount = at->mount;
-		struct mount *above = READ(mount, mnt_parent);
-		at->identity = mix(at->identity, (u64)mount);
-		if (!above || above == mount) {
+	struct dentry *parent = dentry;
+	if (dentry != at->root) {
+		if (bpf_probe_read_kernel(at->part, sizeof(at->part), (void *)dentry + DENTRY_PART_START))
+			return 1;
+		parent = DENTRY_PART(at->part, struct dentry *, d_parent);
+	}
+	at->parent = parent;
+	if (dentry == parent) {
+		struct mount *above = at->above;
+		at->identity = mix(at->identity, (u64)at->mount);
+		if (!above || above == at->mount) {
 			at->whole = true;
 			return 1;
 		}
-		at->dentry = READ(mount, mnt_mountpoint);
-		at->root = READ(above, mnt.mnt_root);
-		at->mount = above;
+		at->dentry = at->mountpoint;
+		enter_mount(at, above);
 		return 0;
 	}
 	at->identity = mix(at->identity, (u64)dentry ^ (u64)DENTRY_PART(at->part, u32, d_seq) << 40);
@@ -143,7 +170,7 @@ static long identity_step(u64 index, struct walk *at)
 	struct dentry *dentry = at->dentry;
 	struct dentry *root = at->root;
 	long last = step_up(at, 0);
-	if (!index && dentry != root && dentry == DENTRY_PART(at->part, struct dentry *, d_parent)) {
+	if (!index && dentry != root && dentry == at->parent) {
 		at->pseudo = true;
 		return 1;
 	}
@@ -172,8 +199,10 @@ INLINE u64 known_as(u64 identity, u32 session)
 	return identity ^ (u64)session << 32;
 }
 
-/* True once for each session, identity and generation: then its name must be sent. */
-INLINE bool unknown(u64 identity)
+/* 1 once for each session, identity and generation: then its name must be sent. A global function, as the next one: its
+ * stack adds to none.
+ */
+SMALL int unknown(u64 identity)
 {
 	u32 here = session();
 	struct control *c = control_of(here);
@@ -189,7 +218,7 @@ INLINE bool unknown(u64 identity)
 	return false;
 }
 
-INLINE void now_known(u64 identity)
+SMALL int now_known(u64 identity)
 {
 	u32 here = session();
 	struct control *c = control_of(here);
@@ -198,6 +227,7 @@ INLINE void now_known(u64 identity)
 		u64 generation = c->generation;
 		bpf_map_update_elem(&known, &key, &generation, 0);
 	}
+	return 0;
 }
 
 INLINE void describe_inode(struct file_note *note, struct inode *inode)
@@ -218,27 +248,24 @@ INLINE void identify_pseudo(struct walk *at)
 	at->identity = mix(at->identity, (u64)at->dentry);
 }
 
-/* The identity of a path; sends its name if user space doesn't have it. 0 if it can't be told.
- * A global function, verified once: hence plain numbers for pointers. Without an address it is `path_here`.
+/* The identity of a path, a struct vfsmount * and a struct dentry *; sends its name if user space doesn't have it. 0 if it
+ * can't be told. A global function, verified once: hence plain numbers for pointers.
  */
-GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
+GLOBAL u64 identify_path(u64 mnt, u64 dentry_address, u64 inode_address)
 {
 	struct inode *inode = (void *)inode_address;
-	struct path start;
-	u32 zero = 0;
-	void *from = path_address ? (void *)path_address : bpf_map_lookup_elem(&path_here, &zero);
-	if (bpf_probe_read_kernel(&start, sizeof(start), from) || !start.mnt || !start.dentry)
+	struct dentry *dentry = (void *)dentry_address;
+	if (!mnt || !dentry)
 		return 0;
 	struct walk *at = LOOP_STATE(walk);
 	if (!at)
 		return 0;
-	at->dentry = start.dentry;
-	at->root = READ(start.mnt, mnt_root);
+	at->dentry = dentry;
+	enter_mount(at, mount_of((void *)mnt));
 	at->identity = inode_address;
-	at->mount = mount_of(start.mnt);
 	bpf_loop(WALK_STEPS, identity_step, at, 0);
 	if (at->pseudo) {
-		at->dentry = start.dentry;
+		at->dentry = dentry;
 		at->identity = mix(inode_address, READ(inode, i_ino));
 		identify_pseudo(at);
 	}
@@ -251,16 +278,15 @@ GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
 	struct file_note *note = (void *)blob->data;
 	describe_inode(note, inode);
 	if (at->pseudo) {
-		long n = bpf_probe_read_kernel_str(&blob->data[sizeof(*note)], 256, READ(start.dentry, d_name.name));
+		long n = bpf_probe_read_kernel_str(&blob->data[sizeof(*note)], 256, READ(dentry, d_name.name));
 		blob->flags |= BLOB_PSEUDO | (n <= 0 ? BLOB_FAILED : 0);
 		blob->size = sizeof(*note) + (n > 0 ? n : 0);
 	} else {
 		at->used = sizeof(*note);
 		at->whole = false;
-		at->dentry = start.dentry;
-		at->mount = mount_of(start.mnt);
-		at->root = READ(start.mnt, mnt_root);
-		if (at->dentry != at->root && !READ(start.dentry, d_hash.pprev))
+		at->dentry = dentry;
+		enter_mount(at, mount_of((void *)mnt));
+		if (dentry != at->root && !READ(dentry, d_hash.pprev))
 			blob->flags |= BLOB_DELETED;
 		bpf_loop(WALK_STEPS, name_step, at, 0);
 		blob->size = at->used;
@@ -276,6 +302,8 @@ GLOBAL u64 identify_path(u64 path_address, u64 inode_address)
 /* The identity of a directory that a struct path names. */
 INLINE u64 identify_directory(struct path *path)
 {
-	struct dentry *dentry = READ(path, dentry);
-	return identify_path((u64)path, (u64)READ(dentry, d_inode));
+	struct path start;
+	if (bpf_probe_read_kernel(&start, sizeof(start), path))
+		return 0;
+	return identify_path((u64)start.mnt, (u64)start.dentry, (u64)READ(start.dentry, d_inode));
 }

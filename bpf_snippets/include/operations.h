@@ -4,11 +4,17 @@
 
 MAP_PERCPU(operations, struct event);
 
+/* The event that begin_operation gave. */
+INLINE struct event *present_operation(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&operations, &zero);
+}
+
 /* An event for one operation of the task, in memory of the processor. */
 INLINE struct event *begin_operation(struct task *task, u32 segment, u16 number, s32 fd, u64 seed)
 {
-	u32 zero = 0;
-	struct event *event = bpf_map_lookup_elem(&operations, &zero);
+	struct event *event = present_operation();
 	if (!event)
 		return 0;
 	__builtin_memset(event, 0, sizeof(*event));

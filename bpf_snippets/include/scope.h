@@ -145,14 +145,17 @@ INLINE struct spec *spec_of(u32 nr)
 	return bpf_map_lookup_elem(&specs, &row);
 }
 
-/* Claims a free slot for a thread. BPF_NOEXIST makes the hash an atomic test-and-set on every kernel. */
+/* Claims a free slot for a thread. BPF_NOEXIST makes the hash an atomic test-and-set on every kernel.
+ * The loop has one way round: of several, BCC's compiler makes one that falls through to the loop's first instruction,
+ * which older verifiers refuse.
+ */
 INLINE u32 claim_slot(u32 tid)
 {
 	u8 taken = 1;
 	u32 slot = tid * 2654435761u >> 17;
 	for (int i = 0; i < 32; i++) {
-		slot = (slot + 4093) & (TASK_SLOTS - 1);
-		if (slot && !bpf_map_update_elem(&claims, &slot, &taken, BPF_NOEXIST))
+		slot = (slot + 4093) % (TASK_SLOTS - 1) + 1;
+		if (!bpf_map_update_elem(&claims, &slot, &taken, BPF_NOEXIST))
 			return slot;
 	}
 	return 0;

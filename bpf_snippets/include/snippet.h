@@ -21,6 +21,12 @@ typedef signed long long s64;
  * checked in it.
  */
 #define GLOBAL __attribute__((noinline))
+/* One that is inlined where there are more functions than a loader holds: see hatch_build.py. */
+#if defined(KPROBE)
+#define SMALL INLINE
+#else
+#define SMALL GLOBAL
+#endif
 #define PRESERVE __attribute__((preserve_access_index))
 /* Adds in one step. Relaxed, it is an instruction that every kernel knows. */
 #define ADD(pointer, count) __atomic_fetch_add(pointer, count, __ATOMIC_RELAXED)
@@ -146,6 +152,7 @@ struct ring {
 	GLOBAL int step##_alone(u64 index)                                                                             \
 	{                                                                                                              \
 		u32 zero = 0;                                                                                          \
+		BARRIER(index); /* the verifier wants a parameter to be given, needed or not */                        \
 		struct state *at = bpf_map_lookup_elem(&state##_states, &zero);                                        \
 		return at ? step(index, at) : 1;                                                                       \
 	}                                                                                                              \

@@ -141,10 +141,14 @@ GLOBAL u64 identify_socket(u64 file_address, u64 inode_address)
 GLOBAL u64 identify(u64 file_address)
 {
 	struct file *file = (void *)file_address;
-	struct inode *inode = READ(file, f_inode);
-	if (!file)
+	struct blob *blob = present_blob(); /* as the stack has no room for it */
+	if (!blob || bpf_probe_read_kernel(blob->data, FILE_BYTES, file))
 		return 0;
+	u8 *part = blob->data;
+	struct inode *inode = FILE_PART(part, file, struct inode *, f_inode);
 	if ((READ(inode, i_mode) & S_IFMT) == S_IFSOCK)
 		return identify_socket(file_address, (u64)inode);
-	return identify_path((u64)FIELD(file, f_path), (u64)inode);
+	u64 mnt = (u64)FILE_PART(part, file, struct vfsmount *, f_path.mnt);
+	u64 dentry = (u64)FILE_PART(part, file, struct dentry *, f_path.dentry);
+	return identify_path(mnt, dentry, (u64)inode);
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "PRINT_CALLBACK",
@@ -122,7 +124,7 @@ def remove_ring(rings: int, index: int) -> None:
 
 def _bpf(command: int, attribute: bytes) -> int:
     content = ctypes.create_string_buffer(attribute, ATTRIBUTE_BYTES)
-    result: int = _libc.syscall(SYS_BPF[platform.machine()], command, content, ATTRIBUTE_BYTES)
+    result: int = _libc.syscall(SYS_BPF[os.uname().machine], command, content, ATTRIBUTE_BYTES)
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -1,13 +1,17 @@
 """What an engine is: it attaches the programs and hands out their maps, and knows nothing of tests.
 
-The keeper process imports this while the session waits: named tuples, as dataclasses take long to import.
+The keeper process imports this while the session waits: so no `typing` and no `dataclasses`, which take longer than all
+else that is imported before the programs are loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple, Protocol
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+else:
+    Protocol = object
 
 __all__ = [
     "BLOBS_BYTES",
@@ -45,29 +49,51 @@ LENT = "PYTEST_EBPF_LENT"
 its keeper."""
 
 
-class Probe(NamedTuple):
+class Probe:
     """One program of the snippets, and the kernel hook it sits on."""
 
-    program: str
-    hook: str
+    __slots__ = ("hook", "program")
+
+    def __init__(self, program: str, hook: str) -> None:
+        self.program = program
+        self.hook = hook
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Probe) and (self.program, self.hook) == (other.program, other.hook)
+
+    def __hash__(self) -> int:
+        return hash((self.program, self.hook))
+
+    def __repr__(self) -> str:
+        return f"Probe({self.program!r}, {self.hook!r})"
 
 
-class Started(NamedTuple):
+class Started:
     """A running engine. Who receives it owns the file descriptors."""
 
-    engine: str
-    library: str
-    """Name and version of what loaded the programs."""
-    maps: Mapping[str, int]
-    """File descriptor of every map by its name in the snippets, and of the session's rings: events, blobs."""
-    session: int
-    """Which one it is of those that share the programs: its row of ``controls`` and ``losses``."""
-    probes: tuple[Probe, ...]
-    """All of them are attached: an engine that can't attach one fails to start."""
-    missing: tuple[str, ...] = ()
-    """Snippets that this kernel can't run; see docs/kernels.md."""
-    numbers: Mapping[str, int] = MappingProxyType({})
-    """By which the kernel knows the maps, where the engine tells: for programs of the user's that ask them too."""
+    def __init__(
+        self,
+        engine: str,
+        library: str,
+        maps: Mapping[str, int],
+        session: int,
+        probes: tuple[Probe, ...],
+        missing: tuple[str, ...] = (),
+        numbers: Mapping[str, int] | None = None,
+    ) -> None:
+        self.engine = engine
+        self.library = library
+        """Name and version of what loaded the programs."""
+        self.maps = maps
+        """File descriptor of every map by its name in the snippets, and of the session's rings: events, blobs."""
+        self.session = session
+        """Which one it is of those that share the programs: its row of ``controls`` and ``losses``."""
+        self.probes = probes
+        """All of them are attached: an engine that can't attach one fails to start."""
+        self.missing = missing
+        """Snippets that this kernel can't run; see docs/kernels.md."""
+        self.numbers: Mapping[str, int] = numbers or {}
+        """By which the kernel knows the maps, where the engine tells: for programs of the user's that ask them too."""
 
 
 class Engine(Protocol):
@@ -78,7 +104,10 @@ class Engine(Protocol):
     """Whether what this process really does is seen: then known calls prove it."""
 
     def prepare(self) -> None:
-        """Begin what takes time and needs nobody to wait; `start` goes on with it. May be left out."""
+        """Begin what takes time and needs nobody to wait; `start` goes on with it, or `stop` ends it. May be left out.
+
+        Raises OSError.
+        """
 
     @property
     def pid(self) -> int:

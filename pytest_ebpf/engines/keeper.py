@@ -8,9 +8,8 @@ is no child of pytest: a test that waits for any child must not meet it.
 One keeper serves all the workers of a test run, so that a call runs the programs once however many they are. They
 find it by its *address*, a name in the abstract namespace of unix sockets that is hard to guess.
 
-Run as a script (``python -I -S keeper.py ENGINE ADDRESS SOCKET PIDFD``) this file is the keeper; imported it is the
-client. The keeper imports little, as the session waits for it: what only the client needs is imported where that
-needs it.
+Here are both sides of it: the client, and what the keeper does once it loads the programs (see run_keeper.py). The
+keeper imports little, as the session waits for it: what only the client needs is imported where that needs it.
 """
 
 from __future__ import annotations
@@ -23,11 +22,8 @@ import select
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
-
+from pytest_ebpf.engines import _ffi, kernel
 from pytest_ebpf.engines.base import (
     BLOBS_BYTES,
     ENGINES,
@@ -41,14 +37,18 @@ from pytest_ebpf.engines.base import (
     Probe,
     Started,
 )
+from pytest_ebpf.engines.meanwhile import Meanwhile
 from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
+    from typing import Any
 
-__all__ = ["KeptEngine"]
+__all__ = ["KeptEngine", "keep"]
 
+SCRIPT = f"{os.path.dirname(__file__)}/run_keeper.py"  # noqa: PTH120 (pathlib is slow to import)
 START_SECONDS = 60
 STOP_SECONDS = 10
 MAX_FDS = 64
@@ -71,7 +71,6 @@ class KeptEngine:
         if name not in ENGINES:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
         self.name = name
-        self._is_shared = address is not None
         self._is_lent = is_lent
         self.address = address or os.urandom(16).hex()
         """By which others can join."""
@@ -81,14 +80,15 @@ class KeptEngine:
 
     def prepare(self) -> None:
         """See base.Engine."""
-        if not self._is_shared and self._coming is None:
+        if not self._is_lent and self._coming is None:
             self._send_for()
 
     def start(self) -> Started:
         """See base.Engine."""
-        answer, fds = self._begin() if self._coming is not None else self._join() or self._begin()
-        while answer.get("error") == "taken":  # another worker was quicker
-            answer, fds = self._join() or self._begin()
+        found = self._begin() if self._coming is not None else None
+        while found is None:  # if it can neither join nor begin, another worker was quicker
+            found = self._join() or self._begin()
+        answer, fds = found
         if "error" in answer:
             raise ERRORS[answer["error"]](*answer["args"])
         self._keeper = (answer["pid"], _start_time(answer["pid"]))
@@ -138,6 +138,8 @@ class KeptEngine:
 
     def stop(self) -> None:
         """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
+        if self._coming is not None:
+            self._take_back()
         if self._session is None:
             return
         pid, started = self._keeper
@@ -153,6 +155,15 @@ class KeptEngine:
         finally:
             os.close(keeper)
             self._session = None
+
+    def _take_back(self) -> None:
+        """Join the keeper that was sent for and not needed, to leave it in order."""
+        try:
+            maps = self.start().maps
+        except (EngineUnavailable, ProbeError):
+            return
+        for fd in maps.values():
+            os.close(fd)
 
     def _leave(self, keeper: int) -> None:
         with self._connection() as channel:
@@ -182,8 +193,8 @@ class KeptEngine:
         finally:
             os.close(owner)
 
-    def _begin(self) -> tuple[dict[str, Any], list[int]]:
-        """Start a keeper, if it isn't starting, and join it."""
+    def _begin(self) -> tuple[dict[str, Any], list[int]] | None:
+        """Start a keeper, if it isn't starting, and join it; None if there is one at the address."""
         if self._is_lent:
             raise EngineUnavailable(
                 f"start engine {self.name}",
@@ -192,7 +203,8 @@ class KeptEngine:
             )
         if self._coming is None:
             self._send_for()
-        assert self._coming is not None
+        if self._coming is None:
+            return None
         (ours, starter), self._coming = self._coming, None
         with ours, starter:
             try:
@@ -208,21 +220,29 @@ class KeptEngine:
     def _send_for(self) -> None:
         import subprocess
 
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(START_SECONDS)
-        owner = os.pidfd_open(os.getpid())
-        try:
-            with theirs:
-                command = [sys.executable, "-I", "-S", "-B", __file__, self.name, self.address]
-                starter = subprocess.Popen(
-                    [*command, str(theirs.fileno()), str(owner)],
-                    pass_fds=(theirs.fileno(), owner),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                )
-        finally:
-            os.close(owner)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            try:
+                listener.bind(_name(self.address))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return
+                raise
+            listener.listen(SESSIONS)
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.settimeout(START_SECONDS)
+            owner = os.pidfd_open(os.getpid())
+            try:
+                with theirs:
+                    fds = (theirs.fileno(), listener.fileno(), owner)
+                    starter = subprocess.Popen(
+                        [sys.executable, "-I", "-S", "-B", SCRIPT, self.name, *map(str, fds)],
+                        pass_fds=fds,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.PIPE,
+                    )
+            finally:
+                os.close(owner)
         self._coming = ours, starter
 
 
@@ -280,18 +300,18 @@ def _ask(
 class _Keeper:
     """Serves the sessions of one engine, one request at a time."""
 
-    def __init__(self, name: str, listener: socket.socket) -> None:
+    def __init__(self, engine: Any, loading: Meanwhile, listener: socket.socket) -> None:
         self._listener = listener
-        self._engine = _engine(name)
-        self._started: Started = self._engine.start()
+        self._engine = engine
+        self._spare: Meanwhile | None = Meanwhile(_create_rings)
+        """Those of the first session, made while the programs are loaded."""
+        self._started: Started = loading.get()
         self._owners: dict[int, int] = {}
         """The pidfd of each session's process."""
         self._rings: dict[int, list[int]] = {}
         """Numbers of each session's rings."""
         # Any user of the machine can read the address in /proc/net/unix.
         self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
-        from pytest_ebpf.engines import _ffi, kernel
-
         self._programs = [(*each, kernel.program_number(each[2])) for each in self._engine.links]
         self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
 
@@ -314,27 +334,23 @@ class _Keeper:
                     except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError):
                         continue  # who asked is gone, or none of ours
 
-    def join(self, owner: int) -> tuple[dict[str, Any], list[int]]:
-        """A new session of the process ``owner``: the answer, and descriptors of its maps."""
-        from pytest_ebpf.engines import _ffi, kernel
+    def join(self, channel: socket.socket, owner: int) -> None:
+        """Answer with a new session of the process ``owner``, and descriptors of its maps.
 
+        The kernel takes long to put the rings where programs find them. That goes on while the asker maps them: it
+        follows nobody before it can ask for that.
+        """
         session = next((each for each in range(SESSIONS) if each not in self._owners), None)
         if session is None:
             os.close(owner)
             args = ("join the recorder", f"{SESSIONS} test processes share it already", "run fewer workers")
-            return {"error": "EngineUnavailable", "args": args}, []
-        rings: list[int] = []
+            return _send(channel, {"error": "EngineUnavailable", "args": args}, [])
         try:
-            for place, size in enumerate((EVENTS_BYTES, BLOBS_BYTES)):
-                rings.append(_ffi.create_ring(size))
-                _ffi.put_ring(self._started.maps["rings"], 2 * session + place, rings[place])
-        except OSError as error:
-            for ring in rings:
-                os.close(ring)
+            rings: list[int] = _create_rings() if self._spare is None else self._spare.get()
+            self._spare = None
+        except ProbeError as problem:
             os.close(owner)
-            hint = "free some memory: each test process needs about 100 MiB of kernel memory"
-            args = ("create the recorder's rings", os.strerror(error.errno or 0), hint)
-            return {"error": "ProbeError", "args": args}, []
+            return _send(channel, {"error": "ProbeError", "args": problem.args}, [])
         self._owners[session] = owner
         self._rings[session] = [kernel.map_number(ring) for ring in rings]
         shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
@@ -347,15 +363,27 @@ class _Keeper:
             "numbers": {name: kernel.map_number(fd) for name, fd in shared.items()},
             "probes": [(probe.program, probe.hook) for probe in self._started.probes],
         }
-        return answer, [*shared.values(), *rings]
+        try:
+            _send(channel, answer, [*shared.values(), *rings])
+            self._put(session, rings)
+        except OSError:
+            self._end(session)  # the asker is gone, or will be refused
+            raise
+        finally:
+            for ring in rings:
+                os.close(ring)
+
+    def _put(self, session: int, rings: list[int]) -> None:
+        """Let the programs write to these rings. The kernel waits each time until no program uses the one before."""
+        places = self._started.maps["rings"]
+        other = Meanwhile(lambda: _ffi.put_ring(places, 2 * session + 1, rings[1]))
+        _ffi.put_ring(places, 2 * session, rings[0])
+        other.get()
 
     def _answer(self, channel: socket.socket) -> None:
         request, fds = _receive(channel)
         if request["do"] == "join":
-            answer, given = self.join(fds[0])
-            _send(channel, answer, given)
-            for ring in given[-2:]:
-                os.close(ring)
+            self.join(channel, fds[0])
         elif request["session"] not in self._owners:
             _send(channel, {"refused": f"session {request['session']}: it isn't running"}, [])
         elif request["do"] == "leave":
@@ -378,8 +406,6 @@ class _Keeper:
 
     def _damage(self, session: int) -> Iterator[str]:
         """What isn't as it was when the session began."""
-        from pytest_ebpf.engines import kernel
-
         for name, link, program, number in self._programs:
             try:
                 attached = kernel.program_of_link(link)
@@ -401,10 +427,10 @@ class _Keeper:
 
     def _end(self, session: int) -> None:
         """Follow none of its tasks any more."""
-        from pytest_ebpf.engines import _ffi
-
         os.close(self._owners.pop(session))
         del self._rings[session]
+        if not self._owners:
+            return  # nor is there a program any more, in a moment
         memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
         for slot, owner in enumerate(bytes(memory.view[SESSION_OFFSET::TASK_BYTES])):
             if owner == session:
@@ -420,50 +446,32 @@ class _Keeper:
 SHARED_MAPS = ("controls", "tasks", "losses", "specs", "slots")
 
 
-def _engine(name: str) -> Any:
-    if name == "libbpf":
-        from pytest_ebpf.engines.libbpf import LibbpfEngine
+def _create_rings() -> list[int]:
+    """The two of a session: for events and for blobs. Raises ProbeError."""
+    rings: list[int] = []
+    try:
+        rings.extend(_ffi.create_ring(size) for size in (EVENTS_BYTES, BLOBS_BYTES))
+    except OSError as error:
+        for ring in rings:
+            os.close(ring)
+        hint = "free some memory: each test process needs about 100 MiB of kernel memory"
+        raise ProbeError("create the recorder's rings", os.strerror(error.errno or 0), hint) from error
+    return rings
 
-        return LibbpfEngine()
-    if name == "bcc":
-        from pytest_ebpf.engines.bcc import BccEngine
 
-        return BccEngine()
-    raise ValueError(name)
-
-
-def _keep(name: str, address: str, channel_fd: int, owner: int) -> None:
-    """The life of the keeper: start, answer, and hold on until the last owner ends."""
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    os.chdir("/")
+def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, owner: int) -> None:
+    """The rest of the keeper's life, while its engine starts: answer, and hold on until the last owner ends."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 2)
-    keeper = None
-    with socket.socket(fileno=channel_fd) as channel:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with socket.socket(fileno=listener_fd) as listener, socket.socket(fileno=channel_fd) as channel:
         try:
-            listener.bind(_name(address))
-            listener.listen(SESSIONS)
-            keeper = _Keeper(name, listener)
-            answer, fds = keeper.join(owner)
+            keeper = _Keeper(engine, loading, listener)
         except (EngineUnavailable, ProbeError) as error:
-            answer, fds = {"error": type(error).__name__, "args": error.args}, []
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            answer, fds = {"error": "taken"}, []
-        if not fds:
-            listener.close()
-        _send(channel, answer, fds)
-    if keeper is not None and fds:
-        for ring in fds[-2:]:
-            os.close(ring)
+            listener.close()  # those who wait to join begin themselves
+            _send(channel, {"error": type(error).__name__, "args": error.args}, [])
+            return
+        keeper.join(channel, owner)
+        channel.close()
         keeper.serve()
-
-
-if __name__ == "__main__":
-    _keep(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import platform
 import resource
 import struct
 from collections.abc import Sequence
@@ -199,7 +198,7 @@ def _name(name: str) -> bytes:
 def _bpf(command: int, attributes: bytes) -> int:
     buffer = ctypes.create_string_buffer(attributes, max(ATTRIBUTE_BYTES, len(attributes)))
     while True:
-        result: int = _libc.syscall(NUMBERS[platform.machine()], command, buffer, len(attributes))
+        result: int = _libc.syscall(NUMBERS[os.uname().machine], command, buffer, len(attributes))
         if result >= 0:
             return result
         code = ctypes.get_errno()

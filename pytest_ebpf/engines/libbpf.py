@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from typing import TYPE_CHECKING, Any
 
 from ..attachment import KINDS, kinds
 from ..errors import EngineUnavailable, ProbeError
@@ -13,8 +12,10 @@ from . import _ffi, hooks, loader
 from .base import Probe, Started
 from .variant import of_kernel
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["LibbpfEngine"]
 
@@ -169,7 +170,7 @@ class LibbpfEngine:
 
     @property
     def _path(self) -> str:
-        return f"{self._folder}/fentry/{OBJECT}" if self._kind == "fentry" else f"{self._folder}/{OBJECT}"
+        return f"{self._folder}/{self._kind}/{OBJECT}" if self._kind else f"{self._folder}/{OBJECT}"
 
     def _read(self) -> bytes:
         try:
@@ -197,9 +198,7 @@ class LibbpfEngine:
         """Those that this kernel can run; no others will be loaded."""
         found: list[int] = []
         for each in self._each(self._library.bpf_object__next_program, opened):
-            section = self._section(each)
-            kind = section.partition("/")[0]
-            if section in self._variant.absent or (kind in KINDS and kind != self._kind):
+            if self._section(each) in self._variant.absent:
                 self._library.bpf_program__set_autoload(each, False)
             else:
                 found.append(each)

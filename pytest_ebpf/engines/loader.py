@@ -11,7 +11,10 @@ import ctypes
 import os
 import struct
 from ctypes import c_int, c_size_t, c_uint32, c_void_p
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["load"]
 

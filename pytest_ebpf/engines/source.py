@@ -31,11 +31,12 @@ _LOOP_STATE = re.compile(r"= LOOP_STATE\((\w+)\)")
 STEP_ALONE = """GLOBAL int {step}_alone(u64 index)
 {{
 	u32 zero = 0;
+	BARRIER(index);
 	struct {state} *at = bpf_map_lookup_elem(&{state}_states, &zero);
 	return at ? {step}(index, at) : 1;
 }}
 """
-_GLOBAL = re.compile(r"^GLOBAL (\w+) (\w+)\(([^)]*)\)\n\{", re.MULTILINE)
+_GLOBAL = re.compile(r"^(?:GLOBAL|SMALL) (\w+) (\w+)\(([^)]*)\)\n\{", re.MULTILINE)
 _CALLBACK = re.compile(r"^static long (\w+)\((u64 index, [^)]*)\)\n\{", re.MULTILINE)
 _STRUCT = re.compile(r"^struct (\w+) \{\n((?:(?!\}).*\n)*)\} PRESERVE;", re.MULTILINE)
 _MACHINE = re.compile(

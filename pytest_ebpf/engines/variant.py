@@ -6,9 +6,10 @@ The keeper process imports this while the session waits: see base.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["SNIPPETS", "Variant", "of_kernel"]
 
@@ -18,14 +19,17 @@ SECTIONS = {"io_uring": (RING_SUBMIT,)}
 """Where the programs of a snippet sit that not every kernel can run."""
 
 
-class Variant(NamedTuple):
+class Variant:
     """Which snippets to load, how they were compiled, and where their programs go."""
 
-    snippets: tuple[str, ...] = SNIPPETS
-    old: bool = False
-    """Compiled with OLD_KERNEL: bounded loops in the place of bpf_loop."""
-    hooks: Mapping[str, str] = MappingProxyType({})
-    """Other names that a hook has on this kernel."""
+    def __init__(
+        self, snippets: tuple[str, ...] = SNIPPETS, old: bool = False, hooks: Mapping[str, str] | None = None
+    ) -> None:
+        self.snippets = snippets
+        self.old = old
+        """Compiled with OLD_KERNEL: bounded loops in the place of bpf_loop."""
+        self.hooks: Mapping[str, str] = hooks or {}
+        """Other names that a hook has on this kernel."""
 
     @property
     def missing(self) -> tuple[str, ...]:

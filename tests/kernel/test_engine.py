@@ -228,6 +228,34 @@ def test_stop_is_harmless_twice() -> None:
     assert keeper not in _keepers_of(os.getpid())
 
 
+def test_nothing_stays_of_what_was_prepared(pytester: pytest.Pytester) -> None:
+    """The programs are loaded while tests are collected; where those that need them are left out, they go."""
+    pytester.makepyfile(
+        f"""
+        import os, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import test_engine
+
+        def keepers(): return test_engine._keepers_of(os.getpid())
+
+        def test_recorded(ebpf): pass
+        def test_left(): assert not keepers()
+        """
+    )
+    pytester.makeconftest(
+        """
+        import time
+
+        def pytest_collection_modifyitems(items):
+            deadline = time.monotonic() + 60
+            while not items[0].module.keepers():
+                assert time.monotonic() < deadline
+            del items[0]
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def test_inconclusive_is_no_assertion_error() -> None:
     """So that nobody takes "can't be told" for "violated"."""
     assert not issubclass(InconclusiveRecording, AssertionError)

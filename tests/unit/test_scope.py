@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ebpf.decode import Note, NoteKind
-from pytest_ebpf.scope import BETWEEN, CLONE_THREAD, ENROLLED, Kind, Owner, Scope, Segments, process_of
+from pytest_ebpf.scope import BETWEEN, CLONE_THREAD, ENROLLED, Kind, LiveTask, Owner, Scope, Segments, process_of
 
 SELF = 100
 LABELS = {3: "test_a (call)", 5: "test_b (call)"}
@@ -350,3 +350,27 @@ def test_when_a_test_is_over() -> None:
     assert (owner.over_ns(3), owner.over_ns(4), owner.over_ns(6)) == (None, 100, None)
     owner.ended_ns = 200
     assert (owner.over_ns(3), owner.over_ns(4), owner.over_ns(6)) == (200, 100, 200)
+
+
+def test_restart() -> None:
+    """Of tasks whose starts and ends were lost it knows what their memory says, and goes on from there."""
+    kernel = Kernel()
+    kernel.enrol(SELF, 1)
+    gone = kernel.fork(101, SELF, ENROLLED | SELF)
+    kernel.scope.restart(
+        [
+            LiveTask(1, ENROLLED | SELF, SELF, SELF, "python", SELF, 0),
+            LiveTask(7, 77, 201, 201, "cat", 21, 3),
+            LiveTask(8, 77, 201, 202, "cat", 21, 3),
+        ]
+    )
+    assert kernel.scope.slot_of == {SELF: 1, 201: 7, 202: 8}
+    assert [(process.pid, process.comm, process.ns_pid) for process in kernel.scope.living(bool)] == [(201, "cat", 21)]
+    assert gone in kernel.scope.images
+    # What was on its way to the ring meanwhile is heard a second time.
+    kernel.scope.take(note(NoteKind.FORK, 201, (202, 201, 22, 21, CLONE_THREAD, 8), pid=201, image=77), None, ())
+    kernel.scope.take(note(NoteKind.EXIT, 202, (0, 0), pid=201, image=77), None, ())
+    assert kernel.scope.ends == []
+    kernel.scope.take(note(NoteKind.EXIT, 201, (7 << 8, 7 << 8), pid=201, image=77), None, ())
+    assert [(end.process.pid, end.status) for end in kernel.scope.ends] == [(201, 7 << 8)]
+    assert kernel.scope.living(bool) == []
