@@ -231,7 +231,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	if (!slot)
 		return 0;
 	struct task *task = enter(slot);
-	struct control *c = control();
+	struct control *c = task ? control_of(task->session) : 0;
 	u32 nr = ctx->args[1];
 	struct spec *spec = spec_of(nr);
 	if (!task || !c || !spec)
@@ -292,7 +292,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!slot)
 		return 0;
 	struct task *task = enter(slot);
-	struct control *c = control();
+	struct control *c = task ? control_of(task->session) : 0;
 	if (!task || !c)
 		return 0;
 	u8 state = task->state;

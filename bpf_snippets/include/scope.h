@@ -44,12 +44,17 @@ INLINE struct control *control(void)
 	return control_of(session());
 }
 
-/* Writes to a ring of the session: 0 for events, 1 for blobs. */
-INLINE long emit(u32 ring, void *data, u64 size)
+/* Writes to a ring of a session: 0 for events, 1 for blobs. */
+INLINE long emit_to(u32 session, u32 ring, void *data, u64 size)
 {
-	u32 index = 2 * session() + ring;
+	u32 index = 2 * session + ring;
 	void *to = bpf_map_lookup_elem(&rings, &index);
 	return to ? bpf_ringbuf_output(to, data, size, BPF_RB_NO_WAKEUP) : -1;
+}
+
+INLINE long emit(u32 ring, void *data, u64 size)
+{
+	return emit_to(session(), ring, data, size);
 }
 
 INLINE u16 slot_of(u32 tid)
@@ -212,7 +217,7 @@ INLINE void lose_call(struct task *task)
 /* Writes the task's finished call, if there is room. */
 INLINE void emit_call(struct task *task)
 {
-	if (emit(0, &task->event, sizeof(task->event)))
+	if (emit_to(task->session, 0, &task->event, sizeof(task->event)))
 		lose_call(task);
 }
 

@@ -28,6 +28,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("kernel")
+            if "pytester" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.heavy(reason="runs a pytest of its own"))
             if problem is not None and not os.environ.get("CI"):
                 item.add_marker(pytest.mark.skip(reason=str(problem)))
 

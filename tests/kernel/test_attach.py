@@ -163,6 +163,7 @@ def test_scope_leaves_out_other_workers(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 def test_window(ebpf: Recording) -> None:
     """The number of the segment changes with each window, and is 0 where nothing is recorded."""
     probe = ebpf.attach(
@@ -189,6 +190,7 @@ def test_window(ebpf: Recording) -> None:
     assert [counts[number] for number in sorted(counts)] == [1, 3]
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 def test_nothing_of_it_is_recorded(ebpf: Recording) -> None:
     """Neither the compiler, nor the reading, nor the detaching; and no child is left to wait for."""
     with ebpf.paused():
@@ -257,6 +259,7 @@ def test_tables_and_streams(ebpf: Recording) -> None:
         probe.events("each")
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 def test_lost_events_are_no_stream(ebpf: Recording) -> None:
     """A perf buffer that overflowed gives no list that looks whole."""
     probe = ebpf.attach(
@@ -324,6 +327,7 @@ def test_kernel_struct_without_headers(ebpf: Recording) -> None:
     assert dict(probe["parents"]) == {os.getpid(): os.getppid()}
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 def test_printed(ebpf: Recording) -> None:
     """What bpf_trace_printk writes, from where this program began."""
     text = f"""
@@ -416,6 +420,7 @@ int on_step(struct pt_regs *ctx)
 """
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the example is in that processor's assembler")
 def test_usdt(ebpf: Recording, tmp_path: Path) -> None:
     """Of a program that the test starts; with a semaphore in a process that runs, or an error that says so."""
@@ -439,6 +444,7 @@ def test_usdt(ebpf: Recording, tmp_path: Path) -> None:
     assert dict(dear["steps"]) == dict.fromkeys(range(1, 8), 1)
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 def test_goes_with_the_window(ebpf: Recording) -> None:
     """A window's program is detached at its end, and says so."""
     before = _attachers()
@@ -493,6 +499,7 @@ def test_goes_with_a_killed_session(pytester: pytest.Pytester, until: Callable[[
     until(lambda: _attachers() == before)
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -520,6 +527,7 @@ def test_errors(ebpf: Recording, text: str, message: str) -> None:
     assert _attachers() == before
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 def test_function_that_is_not_there(ebpf: Recording) -> None:
     """In a library; what was attached before goes too: half a program is no program."""
     probe = ebpf.attach(COUNT_CALLS)
@@ -548,6 +556,7 @@ def test_headers_of_another_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert headers.installed_tree() is None
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 def test_source_file(ebpf: Recording, tmp_path: Path) -> None:
     """Named in its errors."""
     file = tmp_path / "calls.c"
@@ -620,6 +629,7 @@ def test_kprobe(ebpf: Recording) -> None:
     assert dict(probe["connects"]) == {os.getpid(): 1}
 
 
+@pytest.mark.heavy(reason="BCC compiles a program in it")
 def test_one_of_forty_is_missing(ebpf: Recording) -> None:
     """Nothing of the other thirty-nine stays."""
     functions = [f"int kprobe__vfs_{name}(void *ctx) {{ return 0; }}" for name in ("read", "write", "open", "fsync")]

@@ -153,6 +153,7 @@ def resident() -> int:
 CHILDREN = 19_997
 
 
+@pytest.mark.heavy(reason="thousands of processes")
 def test_many_short_lived_children(ebpf: Recording) -> None:
     """Twenty thousand children pass through a table of few slots: all are seen, and none is left in memory."""
     before = resident()
@@ -171,6 +172,7 @@ def test_memory_of_children_is_given_back(ebpf: Recording) -> None:
     assert ebpf._session._store.nbytes < 1 << 20
 
 
+@pytest.mark.heavy(reason="thousands of processes")
 def test_starts_that_found_no_room(ebpf: Recording, tmp_path: Path) -> None:
     """Are a gap with their exact number; and what such a child does later is recorded, and this test's."""
     for _ in range(500_000):

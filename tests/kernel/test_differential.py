@@ -467,6 +467,7 @@ def test_sh(same: Same) -> None:
     )
 
 
+@pytest.mark.heavy(reason="a large program under strace")
 def test_git(same: Same) -> None:
     """init, add, commit, log: many small programs, lock files and renames."""
     _installed("git")
@@ -478,6 +479,7 @@ def test_git(same: Same) -> None:
     )
 
 
+@pytest.mark.heavy(reason="a large program under strace")
 def test_cp_mv_tar(same: Same) -> None:
     """cp -a, mv, ln, chmod, tar there and back."""
     same(
@@ -499,6 +501,7 @@ def _tree(folder: Path) -> None:
         os.utime(path, (1_000_000_000, 1_000_000_000))
 
 
+@pytest.mark.heavy(reason="a large program under strace")
 def test_rsync(same: Same) -> None:
     """Three processes that talk over sockets."""
     same("rsync", "-a", "--no-inc-recursive", "tree/", "copy/", prepare=_tree)
@@ -548,6 +551,7 @@ shutil.rmtree("there")
 """
 
 
+@pytest.mark.heavy(reason="a large program under strace")
 def test_python(same: Same) -> None:
     """The calls of os, shutil, tempfile and subprocess."""
     same(sys.executable, "-I", "-S", "-B", "-c", PYTHON)
@@ -573,6 +577,7 @@ def test_sqlite3(same: Same) -> None:
     )
 
 
+@pytest.mark.heavy(reason="a large program under strace")
 def test_gcc(same: Same) -> None:
     """A driver that runs the compiler, the assembler and the linker."""
     same("gcc", "-o", "hello", "hello.c", prepare=_hello)
@@ -649,6 +654,7 @@ wait_for_the_end_of(serving)
 """
 
 
+@pytest.mark.heavy(reason="a large program under strace")
 def test_threaded_server(same: Same) -> None:
     """A thread for each connection, and the client in the same process."""
     same(sys.executable, "-I", "-S", "-B", "-c", THREADED)
@@ -675,6 +681,7 @@ os.wait()
 """
 
 
+@pytest.mark.heavy(reason="a large program under strace")
 def test_forking_server(same: Same) -> None:
     """A child for each connection."""
     same(sys.executable, "-I", "-S", "-B", "-c", FORKING)
@@ -841,6 +848,7 @@ def strace_names_more(theirs: str, ours: str) -> bool:
     return re.sub(r"_OLD\b", "", theirs) == ours or bool(re.search(more, theirs))
 
 
+@pytest.mark.heavy(reason="a large program under strace")
 def test_constants(both: Both) -> None:
     """Each flag, enumeration, mode and signal has the name that strace gives it."""
     theirs, ours = both(sys.executable, "-I", "-S", "-B", "-c", CONSTANTS, prepare=_calls_with_constants)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,13 +20,26 @@ A_MINUTE = 60
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(loaded_programs: Callable[[], list[int]]) -> Iterator[None]:
-    """The programs go with the session; the kernel frees them a moment after their last holder ends."""
-    before = set(loaded_programs())
+def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever holds programs or maps ends with the session: looked for in /proc, by what it has inherited."""
+    monkeypatch.setenv("EBPF_FAULTS", os.urandom(8).hex())
     yield
     deadline = time.monotonic() + A_MINUTE
-    while set(loaded_programs()) - before:
-        assert time.monotonic() < deadline, "eBPF programs are still loaded"
+    while holders(os.environ["EBPF_FAULTS"].encode()):
+        assert time.monotonic() < deadline, "eBPF programs are still held"
+
+
+def holders(token: bytes) -> list[int]:
+    """Processes with a descriptor of eBPF, of those that have inherited a variable."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            if token in (each / "environ").read_bytes() and int(each.name) != os.getpid():
+                files = [str(fd.readlink()) for fd in (each / "fd").iterdir()]
+                found += [int(each.name)] * any(file.startswith("anon_inode:bpf") for file in files)
+        except (FileNotFoundError, PermissionError, ProcessLookupError):  # it ended or closed that, or is none of ours
+            continue
+    return found
 
 
 def run(pytester: pytest.Pytester, *wrapper: str, options: tuple[str, ...] = ()) -> pytest.RunResult:
@@ -168,6 +182,197 @@ def test_seccomp_filter_in_the_test(pytester: pytest.Pytester) -> None:
     run(pytester, options=("-s",)).assert_outcomes(passed=1)
 
 
+def test_worker_that_is_killed(pytester: pytest.Pytester) -> None:
+    """Its test has failed, all others are judged, by a worker in its place too."""
+    pytester.makepyfile(
+        """
+        import os, pytest, signal
+
+        @pytest.mark.parametrize("number", range(7))
+        def test_it(ebpf, number):
+            os.getppid()
+            if number == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            ebpf.assert_syscall("getppid", count=1)
+            ebpf.assert_no_syscall("connect")
+        """
+    )
+    result = run(pytester, options=("-n2",))
+    result.assert_outcomes(passed=6, failed=1)
+    result.stdout.fnmatch_lines(["worker * crashed while running *test_it?3?*"])
+
+
+def test_children_that_are_killed_at_any_moment(ebpf: Recording) -> None:
+    """In the middle of calls, of forks, of the start of a program: each end is there, and nothing is missing."""
+    program = """
+import os, sys
+rounds, way = map(int, sys.argv[1:])
+while True:
+    rounds -= 1
+    if rounds == 0:
+        os.write(1, b"now")
+    if way == 0:
+        open("/etc/hostname").close()
+    elif os.fork():
+        os.wait()
+    else:
+        os._exit(3)
+"""
+    for number in range(23):
+        arguments = [str(number + 1), str(number % 2)]
+        with subprocess.Popen([sys.executable, "-I", "-S", "-c", program, *arguments], stdout=-1) as child:
+            assert child.stdout is not None
+            assert child.stdout.read(3) == b"now"
+            child.kill()
+    assert len(ebpf.processes(op="exit", signal="SIGKILL")) == 23
+    assert ebpf.complete, ebpf.gaps
+
+
+@pytest.mark.parametrize("phase", ["import", "collection", "setup", "call", "teardown", "finish"])
+def test_interrupted_in_a_phase(pytester: pytest.Pytester, phase: str) -> None:
+    """By Ctrl-C: pytest ends as ever, and what was judged before is told."""
+    pytester.makeconftest(
+        """
+        import os, signal, pytest
+
+        def now(phase):
+            if os.environ["PHASE"] == phase:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def pytest_collection_modifyitems():
+            now("collection")
+
+        def pytest_sessionfinish():
+            now("finish")
+
+        @pytest.fixture
+        def interrupted():
+            now("setup")
+            yield
+            now("teardown")
+        """
+    )
+    pytester.makepyfile(
+        """
+        from conftest import now
+        now("import")
+
+        def test_first(ebpf):
+            assert ebpf.complete
+
+        def test_second(ebpf, interrupted):
+            now("call")
+
+        def test_third(ebpf):
+            assert ebpf.complete
+        """
+    )
+    os.environ["PHASE"] = phase
+    try:
+        result = run(pytester, options=("-v", "--ebpf-summary"))
+    finally:
+        del os.environ["PHASE"]
+    assert result.ret in (pytest.ExitCode.INTERRUPTED, 128 + signal.SIGINT, -signal.SIGINT)
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert ("test_first PASSED" in result.stdout.str()) is (phase not in ("import", "collection"))
+
+
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_pytest_timeout(pytester: pytest.Pytester, method: str) -> None:
+    """It ends tests that hang, in the middle of the plugin's work and outside of it; with "thread" the run, too."""
+    pytester.makepyfile(
+        """
+        import os, pytest
+
+        @pytest.mark.timeout(0.3)
+        def test_asks(ebpf):
+            while True:
+                ebpf.events.known, ebpf.gaps
+                os.getppid()
+
+        @pytest.mark.timeout(0.3)
+        def test_hangs(ebpf):
+            os.read(os.pipe()[0], 1)
+
+        def test_next(ebpf):
+            os.getppid()
+            ebpf.assert_syscall("getppid", count=1)
+            ebpf.assert_no_syscall("connect")
+        """
+    )
+    result = run(pytester, options=(f"--timeout-method={method}",))
+    if method == "signal":
+        result.assert_outcomes(passed=1, failed=2)
+    else:
+        assert result.ret == 1
+        assert "Timeout" in result.stderr.str()
+
+
+def test_full_disk(pytester: pytest.Pytester) -> None:
+    """An export that finds no room costs no verdict, is named, and leaves no half of a file."""
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_small(ebpf):
+            os.getppid()
+
+        def test_large(ebpf):
+            for _ in range(2003): os.getppid()
+
+        def test_violates(ebpf):
+            for _ in range(2003): os.getppid()
+            ebpf.assert_no_syscall("getppid")
+
+        def test_last(ebpf):
+            os.getppid()
+        """
+    )
+    mount = "mkdir out && mount -t tmpfs -o size=64k none out && "
+    command = " ".join([*PYTEST, "--ebpf-export=out", "--ebpf-trace=none"])
+    result = run_shell(pytester, f"{mount}{command}; code=$?; ls -A out; exit $code")
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    out = result.stdout.str()
+    for name in ("large", "violates"):
+        assert f"::test_{name}: not exported: [Errno 28] No space left on device" in out
+    left = [line for line in result.outlines if line.endswith((".json", ".jsonl")) or line[:1] == "."]
+    assert len([line for line in left if "test_small" in line or "test_last" in line]) == len(left) == 4, left
+
+
+def test_control_group_with_little_memory(pytester: pytest.Pytester) -> None:
+    """The kernel counts the recorder's memory for the group, and refuses it: others run, the reason is told."""
+    pytester.makepyfile("def test_plain(): pass\ndef test_it(ebpf): ebpf.assert_no_syscall('connect')")
+    enter = """
+        mkdir group && mount -t cgroup2 none group && limit=memory.max
+        if grep -qw memory group/cgroup.controllers; then
+            echo +memory > group/cgroup.subtree_control
+        else
+            umount group && mount -t cgroup -o memory none group && limit=memory.limit_in_bytes
+        fi
+        """
+    inside = f"""
+        mkdir group/pytest-ebpf && echo 94371840 > group/pytest-ebpf/$limit
+        (echo 0 > group/pytest-ebpf/cgroup.procs && exec {" ".join(PYTEST)})
+        code=$?
+        until rmdir group/pytest-ebpf 2> /dev/null; do :; done
+        exit $code
+        """
+    result = run_shell(pytester, enter + inside)
+    if "errors=" in result.stdout.str() or result.ret:
+        result.assert_outcomes(passed=1, errors=1)
+        result.stdout.fnmatch_lines(["E *Cannot allocate memory (free some memory: *"])
+    else:  # before Linux 5.11 it isn't counted so
+        result.assert_outcomes(passed=2)
+
+
+def test_little_locked_memory(pytester: pytest.Pytester) -> None:
+    """Against which maps counted before Linux 5.11: root lifts the limit."""
+    pytester.makepyfile("def test_it(ebpf): ebpf.assert_no_syscall('connect')")
+    run(pytester, "prlimit", "--memlock=65536:65536").assert_outcomes(passed=1)
+
+
+@pytest.mark.heavy(reason="thousands of tasks")
 def test_2003_processes_at_one_time(ebpf: Recording) -> None:
     """Each is followed, from its first call. Of a small program: two thousand of this process would fill the memory."""
     program = """
@@ -193,6 +398,7 @@ assert {os.waitpid(child, 0)[1] for child in children} == {7 << 8}
     assert ebpf.complete, ebpf.gaps
 
 
+@pytest.mark.heavy(reason="thousands of tasks")
 def test_503_threads(ebpf: Recording) -> None:
     """In a child: so that this process keeps its own."""
     program = """
@@ -301,6 +507,14 @@ def test_the_code_under_test_gets_no_descriptor_of_ours(pytester: pytest.Pyteste
     run(pytester).assert_outcomes(passed=1)
 
 
-def test_this_file_looks_at_the_kernel(loaded_programs: Callable[[], list[int]], ebpf: Recording) -> None:
-    """Programs that are there are seen."""
+@pytest.mark.usefixtures("ebpf")
+def test_this_file_looks_at_the_kernel(loaded_programs: Callable[[], list[int]], pytester: pytest.Pytester) -> None:
+    """Programs that are there are seen, and so is who holds them."""
     assert loaded_programs()
+    pytester.makepyfile("def test_it(ebpf):\n    import os; print('now', flush=True); os.read(0, 1)")
+    with subprocess.Popen([*PYTEST, "-s"], stdin=-1, stdout=-1, text=True) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().endswith("now\n"):
+            assert process.poll() is None
+        assert holders(os.environ["EBPF_FAULTS"].encode())
+        process.kill()

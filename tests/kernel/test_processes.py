@@ -169,6 +169,7 @@ def test_counts_are_exact(ebpf: Recording) -> None:
     assert ebpf.complete, ebpf.gaps
 
 
+@pytest.mark.heavy(reason="more calls than a ring holds")
 def test_overflow_is_counted(ebpf: Recording) -> None:
     """Calls that found no room are a gap: their number is known, the rest can't be told."""
     calls = 600_000
