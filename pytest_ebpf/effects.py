@@ -487,7 +487,8 @@ def _files(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Iterato
 def _told_path(call: SyscallEvent, target: _Target) -> str | None:
     """The real path of what the effect was on, if a hook of the kernel told it."""
     for hook in call.hooks:
-        if target.op in hook.ops and hook.paths and target.argument != "result":
+        # A program's own path goes through symlinks as that of any other call does: `amend` has minded what was passed.
+        if target.op in hook.ops and target.op != "execute" and hook.paths and target.argument != "result":
             return hook.paths[0] if len(hook.paths) == 1 or target.argument.startswith("old") else hook.paths[1]
     return None
 

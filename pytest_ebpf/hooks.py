@@ -311,7 +311,7 @@ def _amend_address(call: SyscallEvent, hook: Hook) -> SyscallEvent:
     if hook.address is None:
         return replace(call, files=files)
     if call.name == "sendmmsg":
-        addresses = tuple(dict.fromkeys([*call.addresses, hook.address]))
+        addresses = (*call.addresses, *([] if hook.address in call.addresses else [hook.address]))
         return replace(call, addresses=addresses, address=addresses[0], files=files)
     names = [name for name, value in call.args.items() if isinstance(value, Address)]
     names = names or [name for name in ("uservaddr", "umyaddr", "addr", "msg") if name in call.args]
