@@ -106,7 +106,7 @@ struct io_kiocb {
 /* Records a string that the kernel has copied already, of the present operation; its first byte, or 0. A global
  * function, as the next one: verified once.
  */
-GLOBAL int take_name(u64 arg, u64 filename_address)
+SMALL int take_name(u64 arg, u64 filename_address)
 {
 	struct event *event = present_operation();
 	struct filename *filename = (void *)filename_address;
@@ -125,7 +125,7 @@ GLOBAL int take_name(u64 arg, u64 filename_address)
 }
 
 /* Records a path, and where it starts from: the directory is the argument before it. */
-GLOBAL int take_path_at(u64 arg, s32 dirfd, u64 filename)
+SMALL int take_path_at(u64 arg, s32 dirfd, u64 filename)
 {
 	struct event *event = present_operation();
 	if (!event || !arg || arg >= CALL_ARGS)

@@ -7,4 +7,8 @@
 
 #include "io_uring.bpf.c"
 
+#if defined(KPROBE) || defined(FENTRY)
+#include "hooks.bpf.c"
+#endif
+
 char LICENSE[] SEC("license") = "GPL";

@@ -6,6 +6,7 @@
 #include "argv.h"
 #include "dns.h"
 #include "waits.h"
+#include "witness.h"
 
 #define UIO_MAXIOV 1024 /* the kernel looks at no more messages of one sendmmsg */
 #define MMSGHDR_BYTES 64
@@ -46,6 +47,8 @@ INLINE void take_bytes(struct task *task, u64 arg, u8 kind, void *address, u64 s
 	}
 	task->event.unread &= ~bit;
 	blob->size = size;
+	if (kind == BLOB_ADDRESS)
+		remember_address(&task->event, blob);
 	if (emit_blob(blob))
 		task->event.lost |= bit;
 }
@@ -180,15 +183,19 @@ GLOBAL int take_written(task_ref ref, u32 capture, u64 arg)
 /* Records what a call gave a descriptor for. */
 INLINE void take_returned_file(struct task *task, s32 fd, bool in_record)
 {
-	struct file *file = file_of(fd);
-	if (!file)
-		return; /* another thread closed it already: decode.py misses the blob */
-	if (READ(file, f_mode) & FMODE_CREATED)
-		task->event.flags |= EVENT_CREATED;
+	u64 identity = witnessed_open(&task->event); /* else another thread may have closed it already, or reused it */
+	if (!identity) {
+		struct file *file = file_of(fd);
+		if (!file)
+			return; /* decode.py misses the blob */
+		if (READ(file, f_mode) & FMODE_CREATED)
+			task->event.flags |= EVENT_CREATED;
+		identity = identify((u64)file);
+	}
 	if (in_record)
-		task->event.file = identify((u64)file);
+		task->event.file = identity;
 	else
-		emit_word(task->event.call, EVENT_CALL, BLOB_FD, RESULT_ARG, identify((u64)file));
+		emit_word(task->event.call, EVENT_CALL, BLOB_FD, RESULT_ARG, identity);
 }
 
 /* Fills the task's event from the registers. */
@@ -196,7 +203,9 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 {
 	struct event *event = &task->event;
 	struct task_struct *current = bpf_get_current_task_btf();
-	if ((FOREIGN_ABI_WORD(current) & FOREIGN_ABI_BITS) || (nr & X32_BIT))
+	if (nr & X32_BIT)
+		flags |= EVENT_FOREIGN | EVENT_X32;
+	else if (FOREIGN_ABI_WORD(current) & FOREIGN_ABI_BITS)
 		flags |= EVENT_FOREIGN;
 	read_args(event->args, regs);
 	event->entry_ns = bpf_ktime_get_ns();

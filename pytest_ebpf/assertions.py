@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from . import rules
+from . import hooks, rules
 from .alike import Alike, alike
 from .effects import FileEvents, Kind, calls_of, network_events, process_events
 from .errors import InconclusiveRecording
@@ -34,6 +34,10 @@ class Assertions(ABC):
 
     def _ends(self) -> Sequence[SyscallEvent]:
         """What the kernel told of the ends of processes, in order."""
+        return ()
+
+    def _told(self) -> Sequence[SyscallEvent]:
+        """What the kernel's hooks told that no call tells of itself, in order."""
         return ()
 
     def _living(self) -> Sequence[Process]:
@@ -338,10 +342,12 @@ class Assertions(ABC):
         """Whether it is certain, and quickly told, that nothing happened."""
         return False
 
-    def _file_effects(self) -> FileEvents:
+    def _file_effects(self) -> Alike[FileEvent]:
         """Everything done to files, in order."""
         with self._silently():
-            return FileEvents(alike(self._events(calls_of("files", self._table))), self._table)
+            found = FileEvents(alike(self._events(calls_of("files", self._table))), self._table)
+            told = [event for told in self._told() for event in hooks.file_events(told)]
+            return alike(hooks.joined(list(found), told)) if told else found
 
     def _network_effects(self) -> list[NetworkEvent]:
         """Everything done on sockets, in order, with the hosts that are known."""
@@ -352,10 +358,11 @@ class Assertions(ABC):
             if any(call.payloads for call in whole or calls):
                 with self._silently(entirely=True):
                     load()
-            told = (event for call in whole or calls for event in network_events(call, self._table))
-            found = [*with_names(told)]
+            events = [event for call in whole or calls for event in network_events(call, self._table)]
+            told = [event for told in self._told() for event in hooks.network_events(told)]
+            found = [*with_names(hooks.joined(events, told))]
             if whole is not None:
-                here = {(call.tid, call.timestamp_ns) for call in calls}
+                here = {(call.tid, call.timestamp_ns) for call in (*calls, *self._told())}
                 found = [event for event in found if (event.tid, event.timestamp_ns) in here]
             return found
 
@@ -363,7 +370,8 @@ class Assertions(ABC):
         """Everything done with processes, in order."""
         with self._silently():
             calls = (*self._events(calls_of("processes", self._table)), *self._ends())
-            return [event for call in calls for event in process_events(call, self._table)]
+            found = [event for call in calls for event in process_events(call, self._table)]
+            return hooks.joined(found, [event for told in self._told() for event in hooks.process_events(told)])
 
     def _select(self, asked: Query) -> tuple[Sequence[SyscallEvent], Sequence[SyscallEvent]]:
         """The calls that match, and those of which it can't be told."""
@@ -393,5 +401,5 @@ class Assertions(ABC):
             table=self._table,
             start_ns=self._start_ns,
             kind=kind,
-            gaps=gaps_in(self.gaps, names),
+            gaps=gaps_in(self.gaps, names, kind),
         )

@@ -306,7 +306,7 @@ class _Effects(Question):
             answer.problem = f"{count:,} {self._name}"
             self.fail(recording, answer)
         answer.unsure = [Finding(effect) for effect in effects.of(kinds[None])]
-        gaps = gaps_in(recording.gaps, self._calls)
+        gaps = gaps_in(recording.gaps, self._calls, self._kind)
         possible = count + len(answer.unsure) + sum(gap.count for gap in gaps)
         if possible > self._limit or not all(gap.exact for gap in gaps):
             answer.doubt = f"{count:,} {self._name} are certain"
@@ -349,7 +349,7 @@ class _Bytes(Question):
         if total > self._limit:
             answer.problem = f"{total:,} bytes were {verb}, {total - self._limit:,} too many; the largest:"
             self.fail(recording, answer)
-        gaps = gaps_in(recording.gaps, self._calls)
+        gaps = gaps_in(recording.gaps, self._calls, "files")
         if answer.unsure or gaps:
             answer.doubt = f"{total:,} bytes or more were {verb}"
             self.doubt(recording, answer, gaps)

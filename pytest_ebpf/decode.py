@@ -65,6 +65,7 @@ class EventFlag(enum.IntFlag):
     NO_ENTRY = 2
     NO_RETURN = 4
     CREATED = 8
+    X32 = 16
 
 
 class BlobKind(enum.IntEnum):
@@ -206,10 +207,8 @@ class SpecFlag(enum.IntFlag):
     FILE_IS_RESULT = 16
 
 
-QUIET_CALLS = frozenset(
-    {"brk", "clock_gettime", "futex", "madvise", "mmap", "mprotect", "mremap", "munmap", "sched_yield"}
-)
-"""What the interpreter itself does while the plugin reads a recording: memory and locks."""
+QUIET_CALLS = frozenset({"brk", "clock_gettime", "futex", "getpid", "madvise", "mmap", "mprotect", "mremap", "munmap"})
+"""What the interpreter itself does while the plugin reads a recording, memory and locks; and the plugin's poke."""
 
 DECIDING = frozenset({"dirfd", "enum", "fd", "flags", "mode", "pid", "signal"})
 """Kinds of argument whose number decides what a call is about; others say where and how much."""

@@ -136,7 +136,7 @@ class _Reach(Question):
     def judge(self, recording: Assertions) -> None:
         """Look at each effect on a socket, and at who stands behind unix sockets."""
         __tracebackhide__ = True
-        answer = Answer(self._calls)
+        answer = Answer(self._calls, "network")
         events = recording._network_effects()
         inside = _Inside(recording, events)
         strangers: set[str] = set()
@@ -364,7 +364,7 @@ class _Connected(Question):
     def judge(self, recording: Assertions) -> None:
         """Look for a connect that succeeded, or one that was under way and carried data later."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, doubt="whether the connection was made isn't known")
+        answer = Answer(self._calls, "network", doubt="whether the connection was made isn't known")
         others: dict[str, Finding] = {}
         begun: set[str] = set()
         events = recording._network_effects()

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import features
 from .effects import Kind, calls_of
 from .errors import EngineUnavailable, ProbeError
+from .hooks import areas, kind_of
 from .match import Events
 from .notation import escape
+from .question import gaps_in
 from .syscalls import table
 from .ways import WAYS, Goal, Place, Way
 
@@ -66,6 +68,11 @@ class Examination:
     findings: tuple[Finding, ...]
 
     @property
+    def hooks(self) -> str:
+        """By which kind of program the kernel's own functions are watched; empty if they aren't."""
+        return kind_of(hook for _, hook in self.probes)
+
+    @property
     def exit_code(self) -> int:
         """0: nothing was missed. 1: something was. 2: the engine can't run."""
         if self.problem:
@@ -79,6 +86,7 @@ class Examination:
             "schema": SCHEMA,
             "host": self.host,
             "engine": {"name": self.engine, "library": self.library, "problem": self.problem},
+            "hooks": {"kind": self.hooks, "areas": sorted(areas(hook for _, hook in self.probes))},
             "probes": [{"program": program, "hook": hook} for program, hook in self.probes],
             "findings": [asdict(finding) for finding in self.findings],
             "counts": {verdict: counts[verdict] for verdict in MARKS},
@@ -90,8 +98,12 @@ class Examination:
         text = [f"{name:{width}}  {escape(value)}" for name, value in self.host.items()]
         if self.problem:
             return "\n".join([*text, "", escape(self.problem)])
-        text += [f"{'engine':{width}}  {self.engine}, {escape(self.library)}", "", "programs:"]
-        text += [f"  {program:18} {hook}" for program, hook in self.probes]
+        watched = ", ".join(sorted(areas(hook for _, hook in self.probes))) or "nothing"
+        hooks = f"{self.hooks}: {watched}" if self.hooks else "none"
+        text += [f"{'engine':{width}}  {self.engine}, {escape(self.library)}", f"{'hooks':{width}}  {hooks}"]
+        text += ["", "programs:"]
+        width = max(len(program) for program, _ in self.probes) if self.probes else 0
+        text += [f"  {program:{width}} {hook}" for program, hook in self.probes]
         text += ["", "ways to do something unseen:"]
         for finding in self.findings:
             text.append(f"  {MARKS[finding.verdict]} {finding.verdict:13} {finding.way}: {finding.about}")
@@ -166,10 +178,8 @@ def _judge(recording: Recording, way: Way, place: Place) -> Finding:
         unsure = events.undecided[0]
         unread = ", ".join(sorted(unsure.unread)) or "the result"
         return Finding(way.name, way.about, "inconclusive", f"{unsure}: {unread} couldn't be read")
-    calls = calls_of(kind, table())
-    for gap in recording.gaps:
-        if gap.calls is None or not gap.calls.isdisjoint(calls):
-            return Finding(way.name, way.about, "inconclusive", gap.reason, gap.hint)
+    for gap in gaps_in(recording.gaps, calls_of(kind, table()), kind):
+        return Finding(way.name, way.about, "inconclusive", gap.reason, gap.hint)
     return Finding(way.name, way.about, "missed", "nothing was recorded, and no gap says so", REPORT_IT)
 
 

@@ -98,14 +98,14 @@ class _Durable(Question):
     def judge(self, recording: Assertions) -> None:
         """Follow the file through its writes, syncs and names, and say which step is missing."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, doubt="what happened to it isn't known well enough")
+        answer = Answer(self._calls, "files", doubt="what happened to it isn't known well enough")
         events = list(recording._file_effects())
         with recording._silently(entirely=True):
             here = os.getcwd()  # noqa: PTH109 (a plain call)
         links = Links(events, lambda: recording._silently(entirely=True))
         typed = posixpath.join(here, self._path)
         target = links.real(typed, _LAST, follow=True) or links.real(typed, _LAST, follow=False)
-        gaps = gaps_in(recording.gaps, self._calls)
+        gaps = gaps_in(recording.gaps, self._calls, "files")
         if target is None:
             answer.doubt = "which file it is isn't known"
             self.doubt(recording, answer, gaps)

@@ -13,7 +13,18 @@ from .alike import Alike
 from .events import Address, Effect, File, FileEvent, NetworkEvent, ProcessEvent, Result, Socket, SyscallEvent
 from .syscalls import Syscall, Table
 
-__all__ = ["END", "OPS", "FileEvents", "Kind", "calls_of", "file_events", "network_events", "process_events"]
+__all__ = [
+    "END",
+    "FILE_KINDS",
+    "OPS",
+    "FileEvents",
+    "Kind",
+    "calls_of",
+    "file_events",
+    "network_events",
+    "process_events",
+    "targets",
+]
 
 Kind = Literal["files", "network", "processes"]
 
@@ -137,7 +148,7 @@ sched_process_exit: exit()
 """
 
 _OF_SOCKETS = {"read": "receive", "write": "send"}
-_FILE_KINDS = ("file", "directory", "symlink", "character device", "block device", "fifo", "memfd")
+FILE_KINDS = ("file", "directory", "symlink", "character device", "block device", "fifo", "memfd")
 """Kinds of file that are files to a user; a pipe, an eventfd and the like are not."""
 _UNDER_WAY = frozenset({"EINPROGRESS", "EALREADY", "EINTR", "ERESTARTSYS"})
 """Errors of a connect that goes on."""
@@ -168,7 +179,8 @@ def _table() -> Mapping[str, tuple[_Target, ...]]:
     return found
 
 
-def _targets(name: str) -> tuple[_Target, ...]:
+def targets(name: str) -> tuple[_Target, ...]:
+    """The effects that a call may have."""
     return _table().get(name) or _table().get(syscalls.ring_model(name), ())
 
 
@@ -182,7 +194,7 @@ def calls_of(kind: Kind, table: Table, ops: frozenset[str] | None = None) -> fro
     if kind == "network":
         as_of_files = {of_file for of_file, of_socket in _OF_SOCKETS.items() if of_socket in wanted}
         wanted |= as_of_files | (frozenset({"send", "receive", "read", "write"}) if "dns" in wanted else frozenset())
-    return frozenset(name for name in table.names if any(target.op in wanted for target in _targets(name)))
+    return frozenset(name for name in table.names if any(target.op in wanted for target in targets(name)))
 
 
 def file_events(call: SyscallEvent, table: Table) -> Iterator[FileEvent]:
@@ -278,10 +290,10 @@ def process_events(call: SyscallEvent, table: Table) -> Iterator[ProcessEvent]:
 
 
 def _effects(call: SyscallEvent, table: Table, kind: Kind) -> Iterator[Effect]:
-    targets = _targets(call.name)
-    if targets:
+    wanted = targets(call.name)
+    if wanted:
         reading = _Reading(call, table)
-        for target in targets:
+        for target in wanted:
             doubt = reading.doubt(target)
             if doubt is not None:
                 yield from _READERS[kind](reading, target, doubt)
@@ -446,7 +458,7 @@ def _files(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Iterato
     if op not in OPS["files"]:
         return
     place = reading.place(target)
-    if place is None or (place.file is not None and place.file.kind not in _FILE_KINDS):
+    if place is None or (place.file is not None and place.file.kind not in FILE_KINDS):
         return
     if op == "create" and "open" in reading.syscall.classes and call.created is False and not _is_tmpfile(reading):
         return
@@ -454,17 +466,31 @@ def _files(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Iterato
     if op == "probe" and call.name == "connect" and call.errno in _UNDER_WAY:
         result = "done"
     nbytes, uncounted = reading.nbytes(result) if op in _OF_SOCKETS else (None, frozenset())
+    real = _told_path(call, target)
+    if real is not None:
+        paths = tuple(dict.fromkeys([*place.paths, real]))
+        place = _Place(place.file, paths, place.unread - {"path", "abspath"})
     yield FileEvent(
         op=op,
         call=call,
         result=result,
-        path=place.path,
+        path=place.path if real is None else real,
         paths=place.paths,
+        real=real,
         flags=reading.flags,
         nbytes=nbytes,
         file=place.file,
         unread=place.unread | doubt | uncounted | reading.flags_unread,
     )
+
+
+def _told_path(call: SyscallEvent, target: _Target) -> str | None:
+    """The real path of what the effect was on, if a hook of the kernel told it."""
+    for hook in call.hooks:
+        # A program's own path goes through symlinks as that of any other call does: `amend` has minded what was passed.
+        if target.op in hook.ops and target.op != "execute" and hook.paths and target.argument != "result":
+            return hook.paths[0] if len(hook.paths) == 1 or target.argument.startswith("old") else hook.paths[1]
+    return None
 
 
 def _is_tmpfile(reading: _Reading) -> bool:

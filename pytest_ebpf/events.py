@@ -14,6 +14,7 @@ __all__ = [
     "File",
     "FileEvent",
     "Gap",
+    "Hook",
     "NetworkEvent",
     "Process",
     "ProcessEvent",
@@ -168,6 +169,35 @@ class Descriptor(int):
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """What one of the kernel's own functions was called for, in a call or beside all calls: see docs/kernels.md."""
+
+    function: str
+    """As in ``security_file_open``."""
+    ops: tuple[str, ...]
+    """The effects that it may be about: keys of ``effects.OPS``."""
+    paths: tuple[str | None, ...] = ()
+    """Real ones: of a link and a rename the old and the new, of anything else on files one."""
+    passed: str | None = None
+    """Of a program: its path as the kernel took it over."""
+    file: File | None = None
+    """The file, or the socket."""
+    address: Address | None = None
+    """Of a socket's address, the one that the kernel used."""
+    flags: int | None = None
+    """Of an open."""
+    created: bool = False
+    in_ring: bool = False
+    """In no call, or in one on an io_uring."""
+    unread: frozenset[str] = frozenset()
+    text: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        """In the manner of strace."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class SyscallEvent:
     """One system call, or the part of it seen so far."""
 
@@ -215,6 +245,8 @@ class SyscallEvent:
     """The call had not returned when the recording was read."""
     unread: frozenset[str] = frozenset()
     """Names of the arguments that couldn't be read: "path" or "address" is then unknown, not absent."""
+    hooks: tuple[Hook, ...] = ()
+    """What the kernel's own functions told of the call, where it has such hooks and they told something."""
     text: str = field(default="", repr=False)
     """The event in strace's notation, if it is not to be made by ``render``."""
     render: Callable[[], str] | None = field(default=None, repr=False, compare=False)
@@ -232,7 +264,14 @@ class SyscallEvent:
 
     def __str__(self) -> str:
         """The event in strace's notation."""
-        return self.text or ("" if self.render is None else self.render())
+        text = self.text or ("" if self.render is None else self.render())
+        more = [hook.text for hook in self.hooks if hook.text != text and not self._says(hook)]
+        return "  ".join([text, *more])
+
+    def _says(self, hook: Hook) -> bool:
+        """Whether the call itself says what the hook does."""
+        known = {*self.paths, self.address and self.address.path, self.started and self.started.exe, None}
+        return hook.address is None and known.issuperset(hook.paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +363,8 @@ class FileEvent(Effect):
     """Of the call, by name, as in ``O_WRONLY|O_CREAT``."""
     nbytes: int | None = None
     """Bytes that were read or written; None where none were or their number isn't known."""
+    real: str | None = None
+    """The real path, where a hook of the kernel told it."""
     file: File | None = None
     """What is known of the file itself; None where the call only named it."""
 
@@ -411,6 +452,10 @@ class Gap:
     Then a count that asks for nothing but names is still right. ``count=0`` says that no event is
     missing, only parts of recorded ones, which name those parts in ``unread``.
     """
+    may_be: frozenset[str] | None = None
+    """What calls are missing as far as their effects are asked for, where that is known better than by ``calls``."""
+    told: frozenset[str] = frozenset()
+    """Kinds of effects ("files", "network", "processes") of which the kernel's hooks told all the same."""
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.hint})" if self.hint else self.reason

@@ -9,9 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from .attachment import kinds
 from .errors import EngineUnavailable
 
-__all__ = ["BCC_HINT", "Choice", "bcc_package", "choose"]
+__all__ = ["BCC_HINT", "Choice", "bcc_package", "choose", "hooks"]
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 MINIMUM_KERNEL = (5, 10)
@@ -37,7 +38,7 @@ class Choice:
     def __str__(self) -> str:
         system = f"{platform.system()} {platform.release()} {platform.machine()}"
         if self.problem is None:
-            return f"engine {self.engine} ({self.why}), {system}"
+            return f"engine {self.engine} ({self.why}), {system}, kernel hooks: {hooks(self.engine) or 'none'}"
         hint = f" ({self.problem.hint})" if self.problem.hint else ""
         return f"no engine on {system}: {self.problem.cause}{hint}"
 
@@ -54,6 +55,11 @@ def choose(wanted: str, lent: str | None = None) -> Choice:
     if bcc_package() is not None and not _has_libbpf():
         return _choice("bcc", "auto: there is BCC here, and no libbpf.so.1")
     return _choice("libbpf", "auto: the kernel has BTF")
+
+
+def hooks(engine: str) -> str:
+    """By which kind of program the engine watches functions of this kernel; "" if it watches none."""
+    return next(iter(kinds()), "") if engine == "libbpf" else ""
 
 
 def bcc_package() -> Path | None:
@@ -83,6 +89,10 @@ def _trouble(engine: str) -> tuple[str, str] | None:
     release = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
     if release < MINIMUM_KERNEL:
         return f"the kernel is {platform.release()}", f"needs Linux {'.'.join(map(str, MINIMUM_KERNEL))} or newer"
+    try:
+        kinds()
+    except ValueError as error:
+        return str(error), ""
     if engine == "bcc" and bcc_package() is None:
         return "the Python package of BCC is not in any of the distribution's folders", BCC_HINT
     if not _may_load_programs():

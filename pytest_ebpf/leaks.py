@@ -40,7 +40,7 @@ class _NoLeakedProcesses(Question):
             text = f"{self.typed}: {number} {'is' if len(living) == 1 else 'are'} still alive"
             hint = "hint: wait for what you start, or end it: terminate() and then wait()"
             raise AssertionError("\n".join([text, *shown, hint]))
-        gaps = gaps_in(recording.gaps, frozenset(self._starts))
+        gaps = gaps_in(recording.gaps, frozenset(self._starts), "processes")
         if gaps:
             raise InconclusiveRecording(
                 "\n".join(

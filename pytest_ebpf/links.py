@@ -33,6 +33,19 @@ class _Name(NamedTuple):
 _NONE, _FILE, _DIRECTORY, _UNKNOWN = _Name("none"), _Name("file"), _Name("directory"), _Name("unknown")
 
 
+_MADE_OF_HOOK = {
+    "security_file_open": _FILE,
+    "security_path_link": _UNKNOWN,
+    "security_path_mkdir": _DIRECTORY,
+    "security_path_mknod": _FILE,
+    "security_path_rename": _UNKNOWN,
+    "security_path_rmdir": _NONE,
+    "security_path_symlink": _UNKNOWN,
+    "security_path_unlink": _NONE,
+}
+"""What stands at a name that such a hook, in place of a call, tells was made."""
+
+
 class _Change(NamedTuple):
     """A call that made a name, or took it away."""
 
@@ -54,7 +67,9 @@ class Links:
         changing = [kind for kind, one in known.kinds() if one.op in ("create", "remove") and one.result != "failed"]
         for event in known.of(changing):
             call = event.call
-            if (call.tid, call.timestamp_ns) not in seen:
+            if event.name in _MADE_OF_HOOK:
+                self._take_told(event)
+            elif (call.tid, call.timestamp_ns) not in seen:
                 seen.add((call.tid, call.timestamp_ns))
                 self._take(event, call)
 
@@ -154,8 +169,19 @@ class Links:
         else:
             self._add(new, now, _UNKNOWN, _NONE)
 
+    def _take_told(self, event: FileEvent) -> None:
+        """What a hook of the kernel told that no call tells."""
+        if event.real is not None and event.op in ("create", "remove") and event.result != "failed":
+            after = _NONE if event.op == "remove" else _MADE_OF_HOOK[event.name]
+            self._add(event.real, event.timestamp_ns, _UNKNOWN, after if event.ok else _UNKNOWN)
+
     def _end(self, event: FileEvent, call: SyscallEvent, argument: str | None) -> str | None:
         """The real path of a name that a call makes or removes."""
+        for hook in call.hooks:
+            if len(hook.paths) == 2:
+                return hook.paths[0] if argument == "oldname" else hook.paths[1]
+        if event.real is not None:
+            return event.real
         path = call.abspaths.get(argument) if argument else event.path
         passed = call.args.get(argument) if argument else call.path
         if path is None or not path.startswith("/"):

@@ -510,6 +510,10 @@ def effect_query(table: Table, kind: Kind, /, **filters: Any) -> Query:
     return Query(_Scope(table, None, ()), (), compiled)
 
 
+_HOOK = "security_"
+"""Begins the names of the kernel's functions that stand for a call."""
+
+
 class _Scope:
     """What a query is about, while its filters are compiled."""
 
@@ -531,6 +535,10 @@ class _Scope:
     def described(self) -> frozenset[str]:
         """The calls whose arguments are known: of any other, an event doesn't say what it was about."""
         return frozenset(call.name for call in self.calls if not (call.args and call.args[0].name == "arg0"))
+
+    def describes(self, event: Any) -> bool:
+        """Whether the event says what it was about; an effect that a hook of the kernel told does: see hooks.py."""
+        return event.name in self.described or (self.kind is not None and event.name.startswith(_HOOK))
 
     def require(self, filter_: str, what: str, *kinds: str) -> None:
         """Raise TypeError if none of the calls has an argument of these kinds."""
@@ -1073,7 +1081,6 @@ def _path(scope: _Scope, name: str, value: object) -> Filter:
     accept = _text_value(name, value)
     scope.require(name, "path and no descriptor", "path", "fd")
     accepts = accept.test
-    described = scope.described
 
     def test(event: SyscallEvent) -> Verdict:
         for spelling in event.paths:
@@ -1081,7 +1088,7 @@ def _path(scope: _Scope, name: str, value: object) -> Filter:
                 return True
         if event.unread and not _PATH_PARTS.isdisjoint(event.unread):
             return None
-        return False if event.name in described else None
+        return False if scope.describes(event) else None
 
     def why(event: Any) -> str:
         shown = _path_of(event)
@@ -1491,13 +1498,12 @@ def _address(scope: _Scope, name: str, value: object) -> Filter:
     if isinstance(value, str) and value not in _ADDRESS_CLASSES and is_host_name(value):
         return _host(scope, name, value)
     accepts = address_test(name, value)
-    described = scope.described
 
     def test(event: SyscallEvent) -> Verdict:
         for address in _addresses_of(event):
             if accepts(address, getattr(event, "op", event.name)):
                 return True
-        return None if "address" in event.unread or event.name not in described else False
+        return None if "address" in event.unread or not scope.describes(event) else False
 
     if isinstance(value, str) and value in _ADDRESS_CLASSES:
         phrase = f"is not {value}"
@@ -1532,7 +1538,7 @@ def _host(scope: _Scope, name: str, value: str) -> Filter:
             found = wanted in known
         if found and (port is None or any(each.port == port for each in addresses)):
             return True
-        if "address" in event.unread or "host" in event.unread or event.name not in scope.described:
+        if "address" in event.unread or "host" in event.unread or not scope.describes(event):
             return None
         # A name that DNS didn't tell in this recording may come from elsewhere.
         unnamed = not known and wanted != "localhost" and any(each.ip is not None for each in addresses)
@@ -1550,13 +1556,12 @@ def _port(scope: _Scope, name: str, value: object) -> Filter:
         raise ValueError(f"port: {value} is none: ports are 0 to 65535")
     accept = _int_value(name, value)
     accepts = accept.test
-    described = scope.described
 
     def test(event: SyscallEvent) -> Verdict:
         for address in _addresses_of(event):
             if address.port is not None and accepts(address.port):
                 return True
-        return None if "address" in event.unread or event.name not in described else False
+        return None if "address" in event.unread or not scope.describes(event) else False
 
     def why(event: SyscallEvent) -> str:
         if event.address is None or event.address.port is None:

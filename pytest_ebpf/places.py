@@ -10,7 +10,8 @@ import sysconfig
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .effects import OPS, FileEvents, calls_of
+from .alike import Alike
+from .effects import OPS, calls_of
 from .events import FileEvent, SyscallEvent
 from .links import Links, straight_path
 from .match import Query, effect_query
@@ -56,7 +57,7 @@ _WALKED = 20_000
 class _Paths:
     """Real paths of what a recording did to files."""
 
-    def __init__(self, recording: Assertions, events: FileEvents) -> None:
+    def __init__(self, recording: Assertions, events: Alike[FileEvent]) -> None:
         self._recording = recording
         self.links = Links(events, lambda: recording._silently(entirely=True))
         ones = [event for _, event in events.kinds() if event.file is not None]
@@ -73,6 +74,8 @@ class _Paths:
 
     def of(self, event: FileEvent) -> str | None:
         """The real path of what was touched, None if it can't be told."""
+        if event.real is not None:
+            return event.real
         if event.file is not None:
             return event.file.path
         if event.path is None or not event.path.startswith("/"):
@@ -159,7 +162,7 @@ class _Under(Question):
     def judge(self, recording: Assertions) -> None:
         """Compare the real path of each effect that was not refused."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, doubt="where it was done isn't known")
+        answer = Answer(self._calls, "files", doubt="where it was done isn't known")
         events = recording._file_effects()
         paths = _Paths(recording, events)
         dirs = self._resolved(recording, paths, answer)
@@ -457,7 +460,7 @@ class _NoAccess(Question):
     def judge(self, recording: Assertions) -> None:
         """Compare all spellings, the real path, and of one file its identity."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, doubt="what was touched isn't known")
+        answer = Answer(self._calls, "files", doubt="what was touched isn't known")
         events = recording._file_effects()
         paths = _Paths(recording, events)
         identity = self._identity(recording, paths)
@@ -563,7 +566,7 @@ class _Opened(Question):
     def judge(self, recording: Assertions) -> None:
         """Look for an open that succeeded."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, problem="it was not opened", doubt="what was opened isn't known")
+        answer = Answer(self._calls, "files", problem="it was not opened", doubt="what was opened isn't known")
         misses: list[tuple[float, Finding]] = []
         opens = recording._file_effects()
         opens = opens.of([kind for kind, one in opens.kinds() if one.op == "open"])

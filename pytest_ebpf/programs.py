@@ -47,7 +47,7 @@ class _NoExec(Question):
     def judge(self, recording: Assertions) -> None:
         """Look at each exec; a path at which there was no program is none."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, doubt="which program was executed isn't known")
+        answer = Answer(self._calls, "processes", doubt="which program was executed isn't known")
         programs: set[str] = set()
         for event in recording._process_effects():
             if event.op != "exec" or (event.result == "failed" and event.errno in _NOTHING_THERE):
@@ -95,7 +95,9 @@ class _Exec(Question):
     def judge(self, recording: Assertions) -> None:
         """Look for an exec that succeeded."""
         __tracebackhide__ = True
-        answer = Answer(self._calls, problem="it was not executed", doubt="which program was executed isn't known")
+        answer = Answer(
+            self._calls, "processes", problem="it was not executed", doubt="which program was executed isn't known"
+        )
         misses: list[tuple[int, Finding]] = []
         for event in recording._process_effects():
             if event.op != "exec":

@@ -41,7 +41,7 @@ class Question(ABC):
         __tracebackhide__ = True
         if answer.found:
             self.fail(recording, answer)
-        gaps = gaps_in(recording.gaps, answer.calls)
+        gaps = gaps_in(recording.gaps, answer.calls, answer.kind)
         if answer.unsure or gaps:
             self.doubt(recording, answer, gaps)
 
@@ -50,7 +50,7 @@ class Question(ABC):
         __tracebackhide__ = True
         if answer.found:
             return
-        gaps = gaps_in(recording.gaps, answer.calls)
+        gaps = gaps_in(recording.gaps, answer.calls, answer.kind)
         if answer.unsure or gaps:
             self.doubt(recording, answer, gaps)
         self.fail(recording, answer)
@@ -89,6 +89,8 @@ class Answer:
 
     calls: frozenset[str]
     """Names of the calls that it depends on: a gap in these leaves it open."""
+    kind: str | None = None
+    """If it is about effects, of which kind: what the kernel's hooks tell of those is no gap."""
     problem: str = ""
     """What is wrong, if it is violated."""
     doubt: str = "something that was done isn't known well enough"
@@ -98,11 +100,15 @@ class Answer:
     misses: list[Finding] = field(default_factory=list)
 
 
-def gaps_in(gaps: Iterable[Gap], calls: frozenset[str] | None) -> tuple[Gap, ...]:
-    """The gaps that may hide one of these calls (None: any call)."""
-    return tuple(
-        gap for gap in gaps if gap.calls is None or not gap.calls.isdisjoint(gap.calls if calls is None else calls)
-    )
+def gaps_in(gaps: Iterable[Gap], calls: frozenset[str] | None, kind: str | None = None) -> tuple[Gap, ...]:
+    """The gaps that may hide one of these calls (None: any call), or an effect of that ``kind`` which they have."""
+    found = []
+    for gap in gaps:
+        names = gap.calls if kind is None or gap.may_be is None else gap.may_be
+        if kind in gap.told or (names is not None and names.isdisjoint(names if calls is None else calls)):
+            continue
+        found.append(gap)
+    return tuple(found)
 
 
 def counted(count: int, noun: str) -> str:

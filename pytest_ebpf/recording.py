@@ -198,6 +198,9 @@ class Recording(Assertions):
     def _ends(self) -> Sequence[SyscallEvent]:
         return self._session.ends(self.owner, self._part)
 
+    def _told(self) -> Sequence[SyscallEvent]:
+        return self._session.told(self.owner, self._part)
+
     def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:
         return None if self._parent is None else self._calls(self._whole, names)
 

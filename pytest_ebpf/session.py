@@ -14,11 +14,12 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import effects
 from .decode import (
     EVENT,
     EVENT_BYTES,
@@ -37,8 +38,9 @@ from .engines.ring import Ring, RingStuck
 from .engines.spool import HELD, spool_bytes
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
+from .hooks import HOOK_KIND, areas, decode_hook, foreign_names, is_of_call, stand_in, told_by
 from .integrity import TID_LIMIT, Integrity
-from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, LiveTask, Owner, Scope, Segments
+from .scope import BETWEEN, LATE_KEPT, NUMBER, SHARED, Kind, LiveTask, Owner, Scope, Segments, process_of
 from .store import Calls, Store, Trait
 from .syscalls import Table, is_opaque, table
 
@@ -59,8 +61,8 @@ SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID, GENERATION = range(6)
 LOST_RINGS, LOST_CALLS, TAG, NOW, FIRST, BETWEEN_STAMP, PAUSED_FROM, RUNNER = range(10, 18)
 LOCKS_FROM, LOCKS_TO = 9, 10
 """In words of eight bytes."""
-LOSSES = (LOST_TASKS, LOST_NOTES, LOST_RINGS, LOST_CALLS)
-REFUSED = 22
+REFUSED, LOST_HOOKS = 22, 23
+LOSSES = (LOST_TASKS, LOST_NOTES, LOST_RINGS, LOST_CALLS, LOST_HOOKS)
 NEVER = (1 << 32) - 1
 # Fields of struct task.
 CALL_OFFSET = 16
@@ -106,6 +108,8 @@ class Session:
         self.engine = engine
         self.table: Table = table()
         self.started: Started | None = None
+        self.watched: frozenset[effects.Kind] = frozenset()
+        """The areas that hooks of the kernel watch: see hooks.py."""
         self._shift_ns = clock_shift_ns() if engine.records_real_calls else 0
         self.amendments: Amendments | None = None
         """What plugins make of the events."""
@@ -119,7 +123,7 @@ class Session:
         """Whose segment it is now."""
         self._kept_from = 0
         """The first segment of which anything is held."""
-        self._lost_before = {LOST_NOTES: 0, LOST_RINGS: 0}
+        self._lost_before = {LOST_NOTES: 0, LOST_RINGS: 0, LOST_HOOKS: 0}
         self._owner = os.getpid()
         self.label = ""
         self.runner = 0
@@ -134,6 +138,7 @@ class Session:
         self._passed: dict[int, Counter[int]] = {}
         """Calls of each segment, by number, that were counted and not held, as there was enough."""
         self._passed_late = 0
+        self._passed_hooks = 0
         self._unheard = (0.0, 0.0)
         """What was left in the rings when the keeper was waited for in vain."""
         self.late: list[Owner] = []
@@ -189,6 +194,7 @@ class Session:
             captures = self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)
             captures[:] = specs(self.table, CALL_NUMBERS)
             self.started = started
+            self.watched = areas(probe.hook for probe in started.probes)
             self.begin_segment()
             self._enrol()
             self._control[RUNNER] = self._own_slot()
@@ -231,7 +237,7 @@ class Session:
             return
         call = slot * TASK_BYTES + CALL_OFFSET
         counter = self._tasks[call : call + 8].cast("Q")
-        with self.unobserved(entirely=True):
+        with self.unobserved():
             for _ in range(POKES):
                 before = counter[0]
                 reached = self.engine.poke()
@@ -241,10 +247,12 @@ class Session:
                     break
             else:
                 self._tell_damage("the eBPF programs no longer run: somebody detached them or killed their keeper")
-            if not self._is_examined:
-                self._is_examined = True
-                for damage in self.engine.examine():
-                    self._tell_damage(damage)
+        if not self._is_examined:
+            self._is_examined = True
+            with self.unobserved(entirely=True):
+                found = self.engine.examine()
+            for damage in found:
+                self._tell_damage(damage)
         self._check_memory()
 
     def _check_memory(self) -> None:
@@ -420,7 +428,7 @@ class Session:
         owner.first = self._kept_from = self.last_segment + 1
         self._control[FIRST] = owner.first
         self._is_examined = False
-        self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS)}
+        self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS, LOST_HOOKS)}
         self.begin_phase(owner, owner.name)
 
     def begin_phase(self, owner: Owner, label: str) -> None:
@@ -510,6 +518,7 @@ class Session:
             self.find_late()
             self._losses.clear()
             self._passed.clear()
+            self._passed_hooks = 0
             self.scope.forget()
             # A recording that somebody kept has the old one.
             flying = [raw.call for raw in self._in_flight()]
@@ -695,11 +704,42 @@ class Session:
                 if end.note.segment in part and self._belongs(end.note.tag, end.note.segment, mine, owner)
             ]
 
+    def told(self, owner: Owner, part: Segments) -> list[SyscallEvent]:
+        """What hooks told in a window of ``owner`` that no call tells of itself; each in place of a call."""
+        with self._lock, self.unobserved():
+            self._check_kept(part)
+            self._drain()
+            store, mine = self._store, self._circle(owner)
+            found = []
+            for raw, blobs in store.hooks():
+                if raw.segment not in part or not self._belongs(raw.tag, raw.segment, mine, owner):
+                    continue
+                if not is_of_call(raw, self.table):
+                    found.append((raw, decode_hook(raw, blobs, store.files)))
+            if not found:
+                return []
+            chosen = self._chosen(owner, mine, part)
+            foreign = store.choose(lambda trait: bool(trait.flags & EventFlag.FOREIGN.value) and chosen(trait))
+            # Each that hooks told of is a kind of its own.
+            calls = {raw.call: raw for raw in (store.raw(store.first(kind)) for kind in foreign)}
+            events = [
+                stand_in(
+                    raw,
+                    hook,
+                    process_of(self.scope.images, raw.image, raw.pid, raw.comm),
+                    calls.get(raw.args[4]),
+                    self._shift_ns,
+                )
+                for raw, hook in found
+            ]
+            return sorted(events, key=lambda event: event.timestamp_ns)
+
     def gaps(self, owner: Owner, part: Segments) -> tuple[Gap, ...]:
         """Why the recording of a window of ``owner`` is not complete; empty if it is."""
         with self._lock, self.unobserved():
             self._check_kept(part)
             self._drain()
+            flying = self._flying_foreign(owner, part)
             self._check_alive()
             mine = self._circle(owner)
             return (
@@ -710,7 +750,7 @@ class Session:
                 *self._lost_tasks(),
                 *self._unfollowed(owner, mine, part),
                 *self._hidden_rings(owner, mine, part),
-                *self._undecoded(owner, mine, part),
+                *self._undecoded(owner, mine, part, flying),
             )
 
     def is_blank(self, part: Segments) -> bool:
@@ -876,6 +916,7 @@ class Session:
             notes = self._store.take_events(block)
         else:
             notes, passed = self._store.pass_over(block)
+            self._passed_hooks += sum(raw.kind == HOOK_KIND for raw, _ in notes)
             for trait, count in passed.items():
                 if trait.segment >= BETWEEN:
                     self._passed_late += count
@@ -883,7 +924,8 @@ class Session:
                     number = trait.nr if trait.kind == RING_KIND else min(trait.nr, CALL_NUMBERS - 1)
                     self._passed.setdefault(trait.segment, Counter())[number] += count
         for raw, blobs in notes:
-            self._take_note(raw, blobs)
+            if raw.kind != HOOK_KIND:
+                self._take_note(raw, blobs)
 
     def _make_room(self) -> None:
         """Tell the keeper what is held; where it was held up, wait for it, so that nothing is lost that comes now."""
@@ -891,7 +933,7 @@ class Session:
         if max(rings := self._backlogs) <= FULL or rings == self._unheard:
             return
         deadline = time.monotonic_ns() + ROOM_NS
-        with self.unobserved(entirely=True):
+        with self.unobserved():
             while max(self._backlogs) > FULL and time.monotonic_ns() < deadline:
                 self.engine.poke()
         self._unheard = self._backlogs
@@ -956,6 +998,13 @@ class Session:
                 "raise the option ebpf_memory",
                 count=rings,
             )
+        hooks = self._control[LOST_HOOKS] - self._lost_before[LOST_HOOKS] + self._passed_hooks
+        if hooks:
+            yield Gap(
+                f"what {hooks:,} hooks of the kernel told found no room in the recorder's memory",
+                "raise the option ebpf_memory",
+                count=hooks,
+            )
         if notes:
             yield Gap(
                 f"{notes:,} starts and ends of processes found no room in the recorder's memory",
@@ -1004,17 +1053,31 @@ class Session:
                 "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
             )
 
-    def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
+    def _flying_foreign(self, owner: Owner, part: Segments) -> list[RawCall]:
+        """The calls of a window through another ABI that have not returned."""
+        end, mine = self._store.blocks, self._circle(owner)
+        flying = [raw for raw in self._in_flight() if raw.flags & EventFlag.FOREIGN.value and raw.segment in part]
+        if not flying:
+            return []
+        self._drain()
+        finished = {self._store.raw(position).call for position in self._store.rows_from(end)}
+        return [raw for raw in flying if raw.call not in finished and self._belongs(raw.tag, raw.segment, mine, owner)]
+
+    def _told_of(self, raw: RawCall, watched: Collection[effects.Kind]) -> frozenset[effects.Kind]:
+        return told_by(raw, foreign_names(raw), self._store.has_hooks(raw.call), watched, self.table)
+
+    def _undecoded(self, owner: Owner, mine: set[Owner], part: Segments, flying: Iterable[RawCall]) -> Iterator[Gap]:
         store = self._store
         unread: Counter[tuple[str, str]] = Counter()
-        foreign: Counter[tuple[int, int]] = Counter()
+        foreign: dict[tuple[int, int, frozenset[str] | None], list[tuple[frozenset[effects.Kind], int]]] = {}
         opaque: Counter[str] = Counter()
         unread_aio = 0
         chosen = self._chosen(owner, mine, part)
         for kind in store.choose(lambda trait: trait.is_marked and chosen(trait)):
             trait, count = store.trait(kind), store.count(kind)
             if trait.flags & EventFlag.FOREIGN.value:
-                foreign[trait.pid, trait.nr] += count
+                raw = store.raw(store.first(kind))
+                foreign.setdefault(_who_and_what(raw), []).append((self._told_of(raw, self.watched), count))
                 continue
             name = self.table.by_number(trait.nr).name
             if trait.unread or trait.lost:
@@ -1025,12 +1088,18 @@ class Session:
                 unread_aio += sum(max(store.raw(position).ret, 0) for position in store.rows([kind]))
             if trait.kind == RING_KIND and is_opaque(name):
                 opaque[name] += count
-        for (pid, number), count in foreign.items():
+        for raw in flying:  # what they may still do, no hook has told
+            foreign.setdefault(_who_and_what(raw), []).append((self._told_of(raw, ()), 1))
+        for (pid, number, names), each in foreign.items():
+            told = [kinds for kinds, _ in each]
+            count = sum(count for _, count in each)
             yield Gap(
                 f"process {pid} made {count:,} calls numbered {number} through another ABI (int 0x80, 32-bit or x32 "
                 "code), which are not decoded",
                 "run a 64-bit program",
                 count=count,
+                may_be=names,
+                told=frozenset.intersection(*told),
             )
         for name, count in opaque.items():
             yield Gap(
@@ -1058,6 +1127,11 @@ class Session:
                     f"seccomp killed a task of process {pid}: the call it died for is not known",
                     "let the filter refuse with an errno instead",
                 )
+
+
+def _who_and_what(raw: RawCall) -> tuple[int, int, frozenset[str] | None]:
+    """Of a call through another ABI: the process, the number, and what that may mean."""
+    return raw.pid, raw.nr, foreign_names(raw)
 
 
 def clock_shift_ns() -> int:

@@ -32,6 +32,7 @@ from .decode import (
 from .engines.ring import DISCARDED, HEADER_BYTES
 from .events import File, Process, SyscallEvent
 from .files import Files
+from .hooks import HOOK_KIND, amend, decode_hook, is_of_call
 from .scope import process_of
 from .syscalls import RING, Table
 
@@ -121,11 +122,15 @@ class Store:
         self._waiting: dict[int, int] = {}
         """Signatures of calls whose event hasn't come."""
         self._nbytes = 0
+        self._hooks: dict[int, list[tuple[RawCall, list[Blob]]]] = {}
+        """What hooks of the kernel told, by the call that it was in; 0 = none."""
         self._patterns: dict[int, Pattern] = {}
         self._changes = 0
         for call in flying if before is not None else ():
             for blob in before.waiting(call) if before is not None else ():
                 self._take_blob(call, blob)
+            if before is not None and call in before._hooks:
+                self._hooks[call] = before._hooks[call]
 
     # -- taking -------------------------------------------------------------------------------------------------
 
@@ -185,7 +190,11 @@ class Store:
                 notes.append((raw, self._blobs_of(signature)))  # the call that it happens in ends later
             elif signature:
                 ended.append(call)
-            chosen = call if pick is None else pick(args)
+            if which[2] == HOOK_KIND:
+                self._hooks.setdefault(notes[-1][0].args[4], []).append(notes[-1])
+                ended.append(call)
+            # A call of which hooks told more is a kind of its own.
+            chosen = call if pick is None or call in self._hooks else pick(args)
             key = (signature, who, ret if ret < 0 else 0, chosen, trait)
             number = kinds.get(key)
             if number is None:
@@ -333,6 +342,14 @@ class Store:
                 self._patterns[kind] = pattern
         return self._told(fields, pattern)
 
+    def hooks(self) -> Iterator[tuple[RawCall, list[Blob]]]:
+        """All that hooks of the kernel told, with what was sent beside it."""
+        return (told for each in self._hooks.values() for told in each)
+
+    def has_hooks(self, call: int) -> bool:
+        """Whether they told of that call."""
+        return call in self._hooks
+
     def event_in_flight(self, raw: RawCall, blobs: Sequence[Blob]) -> SyscallEvent:
         """That of a call which had not returned."""
         return self._told(raw, Pattern(raw, blobs, self.files, self._table, in_flight=True))
@@ -340,7 +357,11 @@ class Store:
     def _told(self, fields: tuple[Any, ...], pattern: Pattern) -> SyscallEvent:
         images = self._images
         process = process_of(images, fields[3], fields[12], pattern.comm)
-        return pattern.event(fields, process, images.get(fields[2]), self._shift_ns)
+        event = pattern.event(fields, process, images.get(fields[2]), self._shift_ns)
+        if fields[2] not in self._hooks:
+            return event
+        told = [each for each in self._hooks[fields[2]] if is_of_call(each[0], self._table)]
+        return amend(event, [decode_hook(raw, blobs, self.files) for raw, blobs in told])
 
 
 class _Sought(Files):

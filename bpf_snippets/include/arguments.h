@@ -1,9 +1,8 @@
 /* What an argument stands for, recorded beside the event it belongs to. */
 #pragma once
-#include "task.h"
+#include "witness.h"
 
 #define AT_FDCWD -100
-#define ADDRESS_BYTES 128 /* sizeof(struct sockaddr_storage) */
 
 INLINE void take_word(struct event *event, u8 kind, u64 arg, u64 word)
 {

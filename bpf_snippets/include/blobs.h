@@ -25,7 +25,7 @@ INLINE struct blob *present_blob(void)
 }
 
 /* Emits the blob that scratch_blob gave, with `size` bytes of data. A global function, verified once in each program. */
-GLOBAL int emit_scratch(u64 size)
+SMALL int emit_scratch(u64 size)
 {
 	struct blob *blob = present_blob();
 	if (!blob)
@@ -45,7 +45,7 @@ INLINE long emit_blob(struct blob *blob)
 }
 
 /* A blob of eight bytes, without the way over the scratch memory. 0, or an error. */
-GLOBAL int emit_word(u64 call, u64 event_kind, u64 kind, u64 arg, u64 word)
+SMALL int emit_word(u64 call, u64 event_kind, u64 kind, u64 arg, u64 word)
 {
 	struct {
 		u64 call;

@@ -29,6 +29,9 @@ enum event_kind {
 	/* An operation on an io_uring (nr = opcode) or of kernel aio (nr = 128 + opcode): args = its descriptor, or those
 	   of the call of the same name. */
 	EVENT_RING = 6,
+	/* What a function of the kernel was called for, see hooks.bpf.c: args[0] = an enum hook, args[4] = the call in
+	   which that was, or 0; `file` = the file, directory or socket; nr = the call's number. */
+	EVENT_HOOK = 7,
 };
 
 enum event_flag {
@@ -36,6 +39,7 @@ enum event_flag {
 	EVENT_NO_ENTRY = 2,  /* seen at exit only: seccomp or ptrace refused it before entry; args as of exit */
 	EVENT_NO_RETURN = 4, /* the task ended inside the call: ret and exit_ns mean nothing */
 	EVENT_CREATED = 8,   /* of a call that opened a file: the file was not there before */
+	EVENT_X32 = 16,      /* of a foreign call: by the x32 ABI, whose numbers are ours up to 511 */
 };
 
 struct event {
@@ -174,7 +178,8 @@ struct control {
 	u32 runner;               /* slot of the runner */
 	u64 locks_from, locks_to; /* addresses of the interpreter's own locks, which hand over nothing */
 	u32 refused;              /* tasks not enrolled, for another session follows them */
-	u32 pad[9];
+	u32 lost_hooks;           /* HOOK events that found no room */
+	u32 pad[8];
 };
 _Static_assert(sizeof(struct control) == 128, "session.py mirrors this size");
 

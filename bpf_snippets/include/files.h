@@ -42,6 +42,7 @@ struct vfsmount {
 	struct dentry *mnt_root;
 } PRESERVE;
 struct mount {
+	void *mnt_ns; /* struct mnt_namespace * */
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
@@ -53,6 +54,7 @@ struct path {
 #define FMODE_CREATED 0x100000
 struct file {
 	u32 f_mode;
+	u32 f_flags;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
@@ -200,7 +202,7 @@ INLINE u64 known_as(u64 identity, u32 session)
 /* 1 once for each session, identity and generation: then its name must be sent. A global function, as the next one: its
  * stack adds to none.
  */
-GLOBAL int unknown(u64 identity)
+SMALL int unknown(u64 identity)
 {
 	u32 here = session();
 	struct control *c = control_of(here);
@@ -216,7 +218,7 @@ GLOBAL int unknown(u64 identity)
 	return false;
 }
 
-GLOBAL int now_known(u64 identity)
+SMALL int now_known(u64 identity)
 {
 	u32 here = session();
 	struct control *c = control_of(here);

@@ -21,6 +21,12 @@ typedef signed long long s64;
  * checked in it.
  */
 #define GLOBAL __attribute__((noinline))
+/* One that is inlined where there are more functions than a loader holds: see hatch_build.py. */
+#if defined(KPROBE)
+#define SMALL INLINE
+#else
+#define SMALL GLOBAL
+#endif
 #define PRESERVE __attribute__((preserve_access_index))
 /* Adds in one step. Relaxed, it is an instruction that every kernel knows. */
 #define ADD(pointer, count) __atomic_fetch_add(pointer, count, __ATOMIC_RELAXED)
@@ -62,6 +68,7 @@ static u64 (*const bpf_ringbuf_query)(void *ring, u64 what) = (void *)134;
 #else
 static long (*const bpf_loop)(u32 times, void *body, void *context, u64 flags) = (void *)181;
 static void *(*const bpf_get_current_task_btf)(void) = (void *)158;
+static u64 (*const bpf_get_attach_cookie)(void *context) = (void *)174;
 #endif
 
 /* The bytes that were read, with the NUL: older kernels count an empty string as 0. */

@@ -28,6 +28,7 @@ struct sock {
 } PRESERVE;
 struct socket {
 	short type;
+	struct file *file;
 	struct sock *sk;
 } PRESERVE;
 struct socket_alloc {
@@ -74,7 +75,9 @@ INLINE u64 inode_of_socket(struct sock *sk)
 	return socket ? READ(alloc, vfs_inode.i_ino) : 0;
 }
 
-/* The identity of a socket in its present state; sends its addresses if user space doesn't have them. */
+/* The identity of a socket in its present state; sends its addresses if user space doesn't have them.
+ * A function of its own, so that its stack adds to none of a path's.
+ */
 GLOBAL u64 identify_socket(u64 file_address, u64 inode_address)
 {
 	struct file *file = (void *)file_address;

@@ -29,6 +29,7 @@ struct signal_struct {
 } PRESERVE;
 struct task_struct {
 	struct thread_info thread_info;
+	u32 flags;
 	struct mm_struct *mm;
 	int exit_code;
 	s32 pid;

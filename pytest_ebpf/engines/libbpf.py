@@ -6,8 +6,9 @@ import ctypes
 import errno
 import os
 
+from ..attachment import KINDS, kinds
 from ..errors import EngineUnavailable, ProbeError
-from . import _ffi, loader
+from . import _ffi, hooks, loader
 from .base import Probe, Started
 from .variant import of_kernel
 
@@ -35,8 +36,10 @@ class LibbpfEngine:
 
     def __init__(self, objects: Path | None = None) -> None:
         self._variant = of_kernel()
+        self._kind = ""
+        """Of the hooks: see attachment.py."""
         folder = f"{OBJECTS}/{os.uname().machine}{'/old' if self._variant.old else ''}"
-        self._path = f"{objects or folder}/{OBJECT}"
+        self._folder = str(objects or folder)
         self._objects: list[int] = []
         self._fds: list[int] = []
         self._messages: list[str] = []
@@ -91,6 +94,9 @@ class LibbpfEngine:
         probes: list[Probe] = []
         for probe, program in programs:
             kind, _, hook = probe.hook.partition("/")
+            if kind in KINDS:
+                probes += self._attach_hooks(probe, program)
+                continue
             if kind == "iter":
                 link = self._library.bpf_link_create(program, 0, ITERATOR, None)
             else:
@@ -104,6 +110,25 @@ class LibbpfEngine:
         version = self._library.libbpf_version_string().decode().removeprefix("v")
         return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes), self._variant.missing)
 
+    def _attach_hooks(self, probe: Probe, program: int) -> list[Probe]:
+        """What was attached; where the kernel refuses, an area stays unwatched."""
+        kind, _, function = probe.hook.partition("/")
+        if kind == "fentry":
+            link: int = self._library.bpf_raw_tracepoint_open(None, program)
+            if link < 0:
+                return []
+            self._fds.append(link)
+            return [probe]
+        found = []
+        functions = enumerate(hooks.FUNCTIONS, 1) if function == hooks.ALL else [(0, function)]
+        for number, each in functions:
+            try:
+                self._fds += hooks.attach_kprobe(each, program, number)
+            except OSError:
+                continue
+            found.append(Probe(probe.program, f"{kind}/{each}"))
+        return found
+
     def iterator(self) -> int:
         """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
         fd: int = self._library.bpf_iter_create(self._iterator)
@@ -112,7 +137,16 @@ class LibbpfEngine:
 
     def _load(self) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
         """Descriptors of the maps by name, and of the programs."""
-        content = self._read()
+        for self._kind in kinds():
+            try:
+                return self._load_with(self._read())
+            except (EngineUnavailable, ProbeError):  # not with these hooks
+                self._messages.clear()
+        self._kind = ""
+        return self._load_with(self._read())
+
+    def _load_with(self, content: bytes) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
+        """Load the programs, with the hooks of the chosen kind."""
         opened = self._open(content)
         maps, programs = self._maps_of(opened), self._programs(opened)
         names = [self._library.bpf_map__name(each).decode() for each in maps]
@@ -133,6 +167,10 @@ class LibbpfEngine:
                 [self._library.bpf_program__fd(each) for each in programs],
             )
         return dict(zip(names, fds[0], strict=True)), list(zip(probes, fds[1], strict=True))
+
+    @property
+    def _path(self) -> str:
+        return f"{self._folder}/{self._kind}/{OBJECT}" if self._kind else f"{self._folder}/{OBJECT}"
 
     def _read(self) -> bytes:
         try:
@@ -191,7 +229,7 @@ class LibbpfEngine:
             )
         hint = ""
         if -result == errno.EMFILE:
-            hint = "it needs some 25 file descriptors: see ulimit -n"
+            hint = "it needs some 60 file descriptors: see ulimit -n"
         elif "END PROG LOAD LOG" in log:
             hint = f"the verifier of kernel {os.uname().release} refused it: its last lines follow"
         elif operation.startswith("open eBPF object"):

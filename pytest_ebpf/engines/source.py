@@ -36,7 +36,7 @@ STEP_ALONE = """GLOBAL int {step}_alone(u64 index)
 	return at ? {step}(index, at) : 1;
 }}
 """
-_GLOBAL = re.compile(r"^GLOBAL (\w+) (\w+)\(([^)]*)\)\n\{", re.MULTILINE)
+_GLOBAL = re.compile(r"^(?:GLOBAL|SMALL) (\w+) (\w+)\(([^)]*)\)\n\{", re.MULTILINE)
 _CALLBACK = re.compile(r"^static long (\w+)\((u64 index, [^)]*)\)\n\{", re.MULTILINE)
 _STRUCT = re.compile(r"^struct (\w+) \{\n((?:(?!\}).*\n)*)\} PRESERVE;", re.MULTILINE)
 _MACHINE = re.compile(

@@ -6,12 +6,13 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from pytest_ebpf import features
+from pytest_ebpf import InconclusiveRecording, features
 from pytest_ebpf.engines.variant import of_kernel
 
 BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
@@ -57,6 +58,18 @@ def until() -> Callable[[Callable[[], bool]], None]:
             assert time.monotonic() < deadline, "waited for a minute"
 
     return wait
+
+
+@pytest.fixture
+def decided_by_hooks(engine: str) -> Callable[[str], AbstractContextManager[object]]:
+    """Expects nothing where the kernel's own functions are watched, else InconclusiveRecording with this text."""
+
+    def expect(match: str) -> AbstractContextManager[object]:
+        if features.hooks(engine):
+            return nullcontext()
+        return pytest.raises(InconclusiveRecording, match=match)
+
+    return expect
 
 
 @pytest.fixture

@@ -235,6 +235,7 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("loaded:")]
     assert line.split()[1:] == [
         "pytest_ebpf",
+        "pytest_ebpf.attachment",
         "pytest_ebpf.clauses",
         "pytest_ebpf.engines",
         "pytest_ebpf.engines.base",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_ebpf.doctor import MARKS, SCHEMA, Examination, Finding, Verdict
@@ -36,9 +37,9 @@ def test_json_is_as_documented() -> None:
     """Every member has a row in the table, and every row a member."""
     told = examination("detected", "missed").as_json()
     flat = {
-        f"{name}.{inner}" if name == "engine" else name
+        f"{name}.{inner}" if name in ("engine", "hooks") else name
         for name, value in told.items()
-        for inner in (value if name == "engine" else [""])
+        for inner in (value if name in ("engine", "hooks") else [""])
     }
     page = PAGE.read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([a-z_.]+)` \| [a-z]", page.partition("## JSON")[2], re.MULTILINE)) == flat
@@ -55,3 +56,12 @@ def test_ways_are_told_apart() -> None:
     """By name and by description."""
     assert len({way.name for way in WAYS}) == len(WAYS) > 40
     assert len({way.about for way in WAYS}) == len(WAYS)
+
+
+def test_hooks_are_told() -> None:
+    """By which kind of program, and which areas they watch."""
+    assert "\nhooks   none\n" in str(examination("detected"))
+    probe = ("on_security_bprm_check", "kprobe/security_bprm_check")
+    found = replace(examination("detected"), probes=(probe,))
+    assert "\nhooks   kprobe: processes\n" in str(found)
+    assert found.as_json()["hooks"] == {"kind": "kprobe", "areas": ["processes"]}

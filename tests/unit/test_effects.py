@@ -85,7 +85,7 @@ def test_no_path_is_forgotten(arch: str) -> None:
     """Every call that follows a path does something to a file, by each of its paths."""
     table = syscalls.table(arch)
     for syscall in map(table.by_name, sorted(table.names)):
-        named = {target.argument for target in effects._targets(syscall.name)}
+        named = {target.argument for target in effects.targets(syscall.name)}
         for argument in syscall.args:
             if argument.kind == "path":
                 assert argument.name in named, f"{syscall.name}: {argument.name}"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ebpf import features
+from pytest_ebpf import attachment, features
 
 SYS_ADMIN, PERFMON, BPF = 1 << 21, 1 << 38, 1 << 39
 
@@ -26,6 +26,7 @@ class Host:
         monkeypatch.setattr(features, "SYSTEM", self._system)
         self.install("lib/x86_64-linux-gnu/libbpf.so.1")
         monkeypatch.setattr(features, "sys", SimpleNamespace(platform="linux"))
+        monkeypatch.setenv(attachment.SWITCH, "none")
         monkeypatch.setattr(features, "os", SimpleNamespace(geteuid=lambda: 1000))
         monkeypatch.setattr(features, "Path", lambda name: self._status)
         self.status(f"CapEff:\t{SYS_ADMIN:016x}\n")
@@ -79,17 +80,55 @@ def problem(wanted: str = "auto") -> str:
     return str(found) if found else ""
 
 
-def test_auto_takes_libbpf(host: Host) -> None:
+def test_auto_takes_libbpf(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """And says why."""
+    monkeypatch.setenv(attachment.SWITCH, "kprobe")
     choice = features.choose("auto")
     assert (choice.engine, choice.why, choice.problem) == ("libbpf", "auto: the kernel has BTF", None)
-    assert str(choice) == "engine libbpf (auto: the kernel has BTF), Linux 6.18.3 x86_64"
+    assert str(choice) == "engine libbpf (auto: the kernel has BTF), Linux 6.18.3 x86_64, kernel hooks: kprobe"
+
+
+@pytest.mark.parametrize(
+    "version, modes, kinds",
+    [
+        ("#1 SMP Debian 5.10.1", None, ("kprobe", "fentry")),
+        ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.1", "none (voluntary) full \n", ("kprobe", "fentry")),
+        ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.1", "none voluntary (full) \n", ("kprobe",)),
+        ("#1 SMP PREEMPT_DYNAMIC Debian 6.1.1", None, ("kprobe",)),
+        ("#1 SMP PREEMPT_RT", None, ("kprobe",)),
+    ],
+)
+def test_kinds_of_hooks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str, modes: str | None, kinds: tuple[str, ...]
+) -> None:
+    """Fentry is for kernels that can't be preempted; what isn't there isn't tried."""
+    monkeypatch.delenv(attachment.SWITCH, raising=False)
+    monkeypatch.setattr("os.uname", lambda: SimpleNamespace(version=version))
+    for name in ("KPROBE", "FTRACE", "PREEMPTION"):
+        monkeypatch.setattr(attachment, name, str(tmp_path / name))
+    assert attachment.kinds() == ()
+    (tmp_path / "FTRACE").touch()
+    assert "kprobe" not in attachment.kinds()
+    (tmp_path / "KPROBE").touch()
+    if modes is not None:
+        (tmp_path / "PREEMPTION").write_text(modes)
+    assert attachment.kinds() == kinds
+    assert features.hooks("libbpf") == kinds[0]
+    assert features.hooks("bcc") == ""
+
+
+def test_kind_of_hooks_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One, or none; a misspelt one is an error."""
+    assert [attachment.kinds(wanted) for wanted in ("kprobe", "none")] == [("kprobe",), ()]
+    monkeypatch.setenv(attachment.SWITCH, "krobe")
+    with pytest.raises(ValueError, match=r"^PYTEST_EBPF_HOOKS=krobe: unknown \(one of: kprobe, fentry, none\)$"):
+        attachment.kinds()
 
 
 def test_named_engine(host: Host) -> None:
     """The reason is that it was asked for."""
     choice = features.choose("libbpf")
-    assert str(choice) == "engine libbpf (as asked: --ebpf-engine=libbpf), Linux 6.18.3 x86_64"
+    assert str(choice) == "engine libbpf (as asked: --ebpf-engine=libbpf), Linux 6.18.3 x86_64, kernel hooks: none"
 
 
 def test_named_engine_never_falls_back(host: Host) -> None:
@@ -105,12 +144,15 @@ def test_bcc(host: Host, place: str) -> None:
     """Wherever the distribution has it; it is taken when it is named, and when it alone is there."""
     host.install(f"{place}/bcc/libbcc.py")
     assert features.choose("auto").engine == "libbpf"
-    assert str(features.choose("bcc")) == "engine bcc (as asked: --ebpf-engine=bcc), Linux 6.18.3 x86_64"
+    assert (
+        str(features.choose("bcc"))
+        == "engine bcc (as asked: --ebpf-engine=bcc), Linux 6.18.3 x86_64, kernel hooks: none"
+    )
     host.without_libraries()
     assert features.choose("auto").engine == "libbpf"
     host.install(f"{place}/bcc/libbcc.py")
     assert str(features.choose("auto")) == (
-        "engine bcc (auto: there is BCC here, and no libbpf.so.1), Linux 6.18.3 x86_64"
+        "engine bcc (auto: there is BCC here, and no libbpf.so.1), Linux 6.18.3 x86_64, kernel hooks: none"
     )
 
 

@@ -18,11 +18,11 @@ PACKAGE = Path(pytest_ebpf.__file__).parent
 MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(pytest_ebpf.__path__, "pytest_ebpf."))])
 # A module may import those of lower layers, and of its own.
 LAYERS = [
-    ["alike", "errors", "events", "sizes", "step", ""],
+    ["alike", "errors", "events", "sizes", "step", "attachment", ""],
     ["syscalls", "features"],
     ["notation", "files", "effects", "names"],
     ["decode"],
-    ["match", "links"],
+    ["match", "links", "hooks"],
     ["report"],
     ["question"],
     ["counting", "destinations", "durability", "leaks", "ordering", "places", "programs"],
@@ -31,6 +31,7 @@ LAYERS = [
     ["engines.base", "engines._ffi", "engines.meanwhile"],
     ["engines.spool"],
     ["engines.ring", "engines.loader", "engines.variant", "engines.btf", "engines.kernel", "engines.compiler"],
+    ["engines.hooks"],
     ["engines.source", "engines.libbpf", "engines.headers", "engines.attacher"],
     ["engines.linker"],
     ["engines.bcc"],
@@ -123,7 +124,7 @@ def test_only_the_plugin_needs_pytest(module: str) -> None:
 def test_ctypes_is_imported_in_few_places() -> None:
     """In the engines and what is made for them, and in the canary and the doctor's ways round Python."""
     users = {module for module in MODULES if "ctypes" in imports(module, lazy=True)}
-    engines = {f"engines.{name}" for name in ("_ffi", "attacher", "headers", "kernel", "libbpf", "loader")}
+    engines = {f"engines.{name}" for name in ("_ffi", "attacher", "headers", "hooks", "kernel", "libbpf", "loader")}
     assert users == {f"pytest_ebpf.{name}" for name in (*engines, "canary", "ways")}
 
 

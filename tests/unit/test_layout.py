@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import pytest_ebpf
-from pytest_ebpf import decode, files, integrity, scope, session, store
+from pytest_ebpf import attachment, decode, files, hooks, integrity, scope, session, store
 from pytest_ebpf.engines import base, libbpf, ring, spool, variant
+from pytest_ebpf.engines import hooks as engine_hooks
 from pytest_ebpf.syscalls import RING
 
 PACKAGE = Path(pytest_ebpf.__file__).parent
@@ -30,6 +31,8 @@ def source(name: str) -> str:
     return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
 
 
+LOADER_PROGRAMS = 32
+"""As many as a loader that libbpf generates can hold: it makes no more than that close."""
 EVENTS_H, SCOPE_H = source("events.h"), source("scope.h")
 DEFINES = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)\s*$", EVENTS_H, re.MULTILINE)}
 
@@ -219,7 +222,7 @@ def test_control() -> None:
     names = ["segment", "enrolled", "lost_tasks", "lost_notes", "self_pid", "generation", "lost_calls", "refused"]
     names += ["tag", "now", "first", "paused_from", "runner"]
     constants = {name.upper(): name for name in names}
-    constants |= {"LOST_RINGS": "lost_ring_operations", "BETWEEN_STAMP": "between"}
+    constants |= {"LOST_RINGS": "lost_ring_operations", "BETWEEN_STAMP": "between", "LOST_HOOKS": "lost_hooks"}
     for constant, name in constants.items():
         assert getattr(session, constant) * 4 == offsets[name], name
     wide = {"LOCKS_FROM": "locks_from", "LOCKS_TO": "locks_to"}
@@ -300,6 +303,7 @@ def test_kinds_of_events_are_mirrored() -> None:
     kinds = enumerators("event_kind")
     assert kinds.pop("CALL") == decode.CALL_KIND
     assert kinds.pop("RING") == decode.RING_KIND
+    assert kinds.pop("HOOK") == hooks.HOOK_KIND
     assert {kind.name: kind.value for kind in decode.NoteKind} == kinds
 
 
@@ -339,4 +343,27 @@ def test_every_snippet_is_loaded() -> None:
     recorder = SNIPPETS / libbpf.OBJECT.replace(".o", ".c")
     others = {path.name for path in SNIPPETS.glob("*.bpf.c")} - {recorder.name}
     assert set(re.findall(r'^#include "(.*\.bpf\.c)"$', recorder.read_text(), re.MULTILINE)) == others
-    assert {name.removesuffix(".bpf.c") for name in others} == set(variant.SNIPPETS)
+    assert {name.removesuffix(".bpf.c") for name in others} == {*variant.SNIPPETS, "hooks"}
+
+
+def test_hooks_are_mirrored() -> None:
+    """Each function is watched by both kinds of program, and known by its number."""
+    text = re.sub(r"/\*.*?\*/", "", (SNIPPETS / "hooks.bpf.c").read_text(encoding="utf-8"), flags=re.DOTALL)
+    numbers = {name: int(value) for name, value in re.findall(r"^\tHOOK_(\w+) = (\d+),", text, re.MULTILINE)}
+    watched = {
+        numbers[name]: function for function, name in re.findall(r"^HOOK\((\w+), HOOK_(\w+),", text, re.MULTILINE)
+    }
+    assert watched == {number: kind.function for number, kind in hooks.HOOKS.items()}
+    assert watched == dict(enumerate(engine_hooks.FUNCTIONS, 1)), "as the program for all is told"
+    assert frozenset(watched.values()) == frozenset().union(*hooks.AREAS.values())
+    assert {kind for kind in attachment.KINDS if f'#define KIND "{kind}/"' in text} == {*attachment.KINDS}
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_programs_fit_a_loader(hooked: bool) -> None:
+    """More can't be loaded in the quick way. Functions that aren't inlined count too."""
+    skipped = {"snippet.h"} if hooked else {"snippet.h", "hooks.bpf.c"}
+    text = "".join(path.read_text(encoding="utf-8") for path in SNIPPETS.rglob("*.[ch]") if path.name not in skipped)
+    small = "" if hooked else "|SMALL "
+    programs = re.findall(rf'^(?:SEC\("\w+/|GLOBAL |static long {small})', text, re.MULTILINE)
+    assert len(programs) <= LOADER_PROGRAMS
