@@ -515,8 +515,8 @@ class Session:
             flying = [raw.call for raw in self._in_flight()]
             self._store = Store(self.table, self.scope.images, self._shift_ns, before=self._store, flying=flying)
             self._searched = 0
-            self._make_room()
             self._is_torn = False
+            self._make_room()
 
     def _mend(self) -> None:
         """Begin anew where a record was taken over by half: what was stored goes, the live tasks tell themselves."""
@@ -919,7 +919,7 @@ class Session:
         self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
 
     def _lost_calls(self, part: Segments) -> Iterator[Gap]:
-        if not self._control[LOST_CALLS]:
+        if not self._control[LOST_CALLS] and not self._passed:
             return
         end = self.last_segment + 1 if part.end is None else part.end
         lost: Counter[int] = Counter()
