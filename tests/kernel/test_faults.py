@@ -352,7 +352,7 @@ def test_control_group_with_little_memory(pytester: pytest.Pytester) -> None:
         fi
         """
     inside = f"""
-        mkdir group/pytest-ebpf && echo 94371840 > group/pytest-ebpf/$limit
+        mkdir group/pytest-ebpf && echo 136314880 > group/pytest-ebpf/$limit
         (echo 0 > group/pytest-ebpf/cgroup.procs && exec {" ".join(PYTEST)})
         code=$?
         until rmdir group/pytest-ebpf 2> /dev/null; do :; done

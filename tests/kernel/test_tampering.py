@@ -26,23 +26,24 @@ from pytest_ebpf.session import CONTROL_BYTES, NOW, SEGMENT, SELF_PID, SPEC_BYTE
 MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_FREEZE = 2, 3, 22
 EBUSY = 16
 KEEPER = """
-import os, select, signal, sys
-sys.path.insert(0, {path!r})
-from pytest_ebpf.engines import keeper
+import os, signal, sys
+sys.path.insert(0, {folder!r})
+import run_keeper
+del sys.path[0]
 
-def engine(name, make=keeper._engine):
+def engine(name, make=run_keeper._engine):
     made = make(name)
 
     def lose(number, frame):
-        held = {{name: (link, program) for name, link, program in made.links}}
-        link, program = held[open({order!r}).read()]
-        os.close(link)
+        with open({order!r}) as order:
+            wanted = order.read()
+        os.close(next(link for name, link, program in made.links if name == wanted))
 
     signal.signal(signal.SIGUSR1, lose)
     return made
 
-keeper._engine = engine
-keeper._keep(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+run_keeper._engine = engine
+run_keeper.main(sys.argv[1], *map(int, sys.argv[2:]))
 """
 
 
@@ -56,9 +57,8 @@ def order(tmp_path: Path) -> Path:
 def session(engine: str, order: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """One of this test alone, beside the one that records the run; its keeper loses what it is told to."""
     script = tmp_path / "keeper.py"
-    root = str(Path(keeper.__file__).parents[2])
-    script.write_text(KEEPER.format(path=root, order=str(order)))
-    monkeypatch.setattr(keeper, "__file__", str(script))
+    script.write_text(KEEPER.format(folder=str(Path(keeper.SCRIPT).parent), order=str(order)))
+    monkeypatch.setattr(keeper, "SCRIPT", str(script))
     session = Session(KeptEngine(engine))
     session.start()
     yield session
