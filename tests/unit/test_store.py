@@ -468,6 +468,8 @@ def test_gaps(steps: list[dict[str, Any]]) -> None:
                     told[f"the {what} of"] += 1
             found = Counter[str]()
             for gap in recording.gaps:
+                if "the recorder didn't see it" in gap.reason:
+                    continue  # of an execve that was made up without what comes of it
                 found[next(words for words in (*told, "?") if words in gap.reason or words == "?")] += gap.count
             assert found == told
 
