@@ -68,8 +68,9 @@ NOTES = """
 - **A test**: what is recorded of it is judged at once if it is certainly nothing: no event, no gap, and the programs
   proven alive. What the plugin costs a test that doesn't use it is that of its hooks.
 - **Session start**: a process of its own loads the programs, while the session imports its modules. The interpreter of
-  that process takes 6 ms, what it imports before it loads 5, the kernel 40 to verify and fit the programs, and 20 for the
-  memory of the rings, which is made meanwhile. On two processors that is hardly less than the sum of all divided by two.
+  that process takes 6 ms, what it imports before it loads 5, the kernel 40 to verify and fit the programs, and 20 for
+  the memory of the rings, which is made meanwhile. On two processors that is hardly less than the sum of all divided by
+  two.
   It begins when the first test that is recorded is collected, so the rest of the collection hides it.
 """
 

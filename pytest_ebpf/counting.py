@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -18,6 +17,7 @@ from .events import Effect, FileEvent, Gap, SyscallEvent
 from .match import Query, query
 from .question import Answer, Question, gaps_in, typed
 from .report import Finding
+from .sizes import parse
 from .syscalls import Table
 
 if TYPE_CHECKING:
@@ -385,25 +385,11 @@ def _number(name: str, limit: object) -> int:
     return limit
 
 
-_UNITS = {
-    "": 1,
-    "B": 1,
-    "kB": 1000,
-    "KB": 1000,
-    "MB": 1000**2,
-    "GB": 1000**3,
-    "KiB": 1 << 10,
-    "MiB": 1 << 20,
-    "GiB": 1 << 30,
-}
-
-
 def _size(name: str, limit: object) -> int:
     """Bytes, also as a text such as ``"1.5 MiB"``."""
     if not isinstance(limit, str):
         return _number(name, limit)
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", limit.strip())
-    if match is None or match[2] not in _UNITS:
-        units = ", ".join(unit for unit in _UNITS if unit)
-        raise ValueError(f"max: {name}: {limit!r} is no size: write as in '1MiB' (units: {units})")
-    return int(float(match[1]) * _UNITS[match[2]])
+    try:
+        return parse(limit)
+    except ValueError as error:
+        raise ValueError(f"max: {name}: {error}") from None

@@ -49,7 +49,8 @@ class SessionSource:
         """Let the engine begin to start, while the tests are still being collected: it will be needed."""
         if self._engine is not None or self._session is not None or self._problem is not None:
             return
-        self._engine = engines.create(self.choice.engine, self._address, is_lent=self.choice.is_lent)
+        choice, memory = self.choice, self.settings.memory
+        self._engine = engines.create(choice.engine, self._address, is_lent=choice.is_lent, memory=memory)
         with contextlib.suppress(OSError):  # the start meets it again, and tells
             self._engine.prepare()
 
@@ -72,7 +73,8 @@ class SessionSource:
             self._problem = EngineUnavailable(
                 f"start engine {self.choice.engine}",
                 error.strerror or str(error),
-                "it needs some 25 file descriptors and 300 MB of address space: see ulimit -n and -v",
+                f"it needs some 25 file descriptors and {300 + (self.settings.memory >> 19):,} MB of address space: "
+                "see ulimit -n and -v, and the option ebpf_memory",
             )
         else:
             from . import policy

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from .engines.base import MEMORY_BYTES
+from .sizes import parse
+
 __all__ = ["SETTINGS", "Settings", "add_options", "read_settings"]
 
 CHOICES = {
@@ -20,6 +23,8 @@ HELP = {
     "engine": "what loads the eBPF programs (default: auto)",
     "unavailable": "what a test that is to be recorded does where the engine can't run (default: fail)",
     "trace": "which tests get a section with their kernel events (default: failed)",
+    "memory": "how much memory the events of one test may take, such as 512MiB; what is beyond is counted, not held "
+    "(default: 1GiB)",
     "summary": "show the most expensive tests by calls, opens, bytes, syncs, children and time in calls; records every "
     "test",
     "export": "write what each test did into this folder, as JSON Lines and as a trace for ui.perfetto.dev; records "
@@ -38,6 +43,8 @@ class Settings:
     engine: str = "auto"
     unavailable: str = "fail"
     trace: str = "failed"
+    memory: int = MEMORY_BYTES
+    """Bytes."""
     summary: bool = False
     export: Path | None = None
     no_network: bool = False
@@ -67,6 +74,8 @@ def add_options(parser: pytest.Parser) -> None:
         flag = f"--ebpf-{name.replace('_', '-')}"
         group.addoption(flag, dest=f"ebpf_{name}", action="store_true", default=None, help=HELP[name])
         parser.addini(f"ebpf_{name}", f"true|false: {HELP[name]}", default="")
+    group.addoption("--ebpf-memory", dest="ebpf_memory", metavar="SIZE", default=None, help=HELP["memory"])
+    parser.addini("ebpf_memory", f"SIZE: {HELP['memory']}", default="")
     group.addoption("--ebpf-export", dest="ebpf_export", metavar="DIR", default=None, help=HELP["export"])
     parser.addini("ebpf_export", f"DIR: {HELP['export']}", default="")
     group.addoption(
@@ -90,6 +99,9 @@ def read_settings(config: pytest.Config) -> Settings:
         value, place = _given(config, name)
         if value is not None:
             values[name] = value is True or _truth(str(value), place)
+    size, place = _given(config, "memory")
+    if size is not None:
+        values["memory"] = _memory(str(size), place)
     folder, place = _given(config, "export")
     if folder is not None:
         values["export"] = _folder(config, str(folder), place)
@@ -118,6 +130,20 @@ def _truth(word: str, place: str) -> bool:
     if word.strip().lower() not in TRUTHS:
         raise pytest.UsageError(f"{place}: {word!r} is not one of true, false")
     return TRUTHS[word.strip().lower()]
+
+
+LEAST_MEMORY = 1 << 20
+MOST_MEMORY = 1 << 40
+
+
+def _memory(text: str, place: str) -> int:
+    try:
+        size = parse(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"{place}: {error}") from None
+    if not LEAST_MEMORY <= size <= MOST_MEMORY:
+        raise pytest.UsageError(f"{place}: {text!r} is not between 1MiB and 1024GiB")
+    return size
 
 
 def _folder(config: pytest.Config, text: str, place: str) -> Path:

@@ -35,6 +35,7 @@ from .decode import (
 from .engines._ffi import SharedMemory, interpreter_locks
 from .engines.base import BLOBS_BYTES, EVENTS_BYTES, SESSION_OFFSET, TASK_BYTES, TASK_SLOTS, Engine, Started
 from .engines.ring import Ring, RingStuck
+from .engines.spool import HELD, spool_bytes
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
 from .hooks import HOOK_KIND, areas, decode_hook, foreign_names, is_of_call, stand_in, told_by
@@ -86,6 +87,10 @@ FLAGS_FIELD = 5
 PF_KTHREAD = 0x00200000
 FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 EXECS = frozenset({"execve", "execveat"})
+FULL = 0.75
+"""Of a ring: how much the keeper may leave in it that was read."""
+ROOM_NS = 500_000_000
+"""How long it is waited for."""
 PATIENCE_NS = 1_000_000_000
 """How long a task may be on its way to its end, or the thread that runs the tests between two stores."""
 POKES = 3
@@ -130,6 +135,11 @@ class Session:
         """By the current test."""
         self._pauses: set[object] = set()
         self._losses: dict[int, Counter[int]] = {}
+        self._passed: dict[int, Counter[int]] = {}
+        """Calls of each segment, by number, that were counted and not held, as there was enough."""
+        self._passed_late = 0
+        self._unheard = (0.0, 0.0)
+        """What was left in the rings when the keeper was waited for in vain."""
         self.late: list[Owner] = []
         """The tests that have late events."""
         self._numbers_of: dict[frozenset[str], frozenset[int]] = {}
@@ -163,8 +173,11 @@ class Session:
         started = self.engine.start()
         maps = started.maps
         try:
-            self._events = self._keep(Ring(maps["events"], EVENTS_BYTES))
-            self._blob_ring = self._keep(Ring(maps["blobs"], BLOBS_BYTES))
+            spool = SharedMemory(maps["spool"], spool_bytes(started.memory), writable=True)
+            self._memory.append(spool)
+            self._held = spool.view[8 * HELD : 8 * HELD + 8].cast("Q")
+            self._events = self._keep(Ring(maps["events"], EVENTS_BYTES, spool, 0))
+            self._blob_ring = self._keep(Ring(maps["blobs"], BLOBS_BYTES, spool, 1))
             row = self._share(maps["controls"], CONTROL_BYTES, started.session)
             row[:] = bytes(CONTROL_BYTES)
             self._control = row.cast("I")
@@ -499,12 +512,14 @@ class Session:
             self._drain()
             self.find_late()
             self._losses.clear()
+            self._passed.clear()
             self.scope.forget()
             # A recording that somebody kept has the old one.
             flying = [raw.call for raw in self._in_flight()]
             before = None if self._is_torn else self._store
             self._store = Store(self.table, self.scope.images, self._shift_ns, before=before, flying=flying)
             self._searched = 0
+            self._make_room()
             if self._is_torn:
                 self._mend()
 
@@ -828,13 +843,13 @@ class Session:
         if self.started is None:
             return 0
         row = SEGMENT_ROWS * CALL_NUMBERS * 4
-        return sum(self._loss_rows[row : row + CALL_NUMBERS * 4].cast("I"))
+        return self._passed_late + sum(self._loss_rows[row : row + CALL_NUMBERS * 4].cast("I"))
 
     def look_for_late(self) -> None:
         """Find late events now."""
         if self.started is None:
             return  # a forked child that runs on
-        with self._lock:
+        with self._lock, self.unobserved():
             self._drain()
             self.find_late()
 
@@ -870,17 +885,52 @@ class Session:
             raise
 
     def _take_over(self) -> None:
-        """Events first: their blobs are then there already."""
+        """To the end of the events first: their blobs are then there already."""
+        end = self._events.written
+        blobs_end = self._blob_ring.written
         try:
-            block = self._events.take_fixed(EVENT_BYTES)
-            self._store.take_blobs(self._blob_ring.take())
+            while region := self._blob_ring.take(blobs_end):
+                self._store.take_blobs(region, only_of_notes=self._is_full)
+            while block := self._events.take(end):
+                self._take_events(block)
         except RingStuck:
             self._break("a record stayed half-written", "run the test again: the host was too busy")
+        self._make_room()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the events of the test take as much memory as they may."""
+        return self.started is not None and self._store.nbytes > self.started.memory
+
+    def _take_events(self, block: bytes) -> None:
+        if not self._is_full:
+            notes = self._store.take_events(block)
+        else:
+            notes, passed = self._store.pass_over(block)
+            for trait, count in passed.items():
+                if trait.segment >= BETWEEN:
+                    self._passed_late += count
+                else:
+                    number = trait.nr if trait.kind == RING_KIND else min(trait.nr, CALL_NUMBERS - 1)
+                    self._passed.setdefault(trait.segment, Counter())[number] += count
+        for raw, blobs in notes:
+            if raw.kind != HOOK_KIND:
+                self._take_note(raw, blobs)
+
+    def _make_room(self) -> None:
+        """Tell the keeper what is held; where it was held up, wait for it, so that nothing is lost that comes now."""
+        self._held[0] = self._store.nbytes
+        if max(rings := self._backlogs) <= FULL or rings == self._unheard:
             return
-        if block:
-            for raw, blobs in self._store.take_events(block):
-                if raw.kind != HOOK_KIND:
-                    self._take_note(raw, blobs)
+        deadline = time.monotonic_ns() + ROOM_NS
+        with self.unobserved(entirely=True):
+            while max(self._backlogs) > FULL and time.monotonic_ns() < deadline:
+                self.engine.poke()
+        self._unheard = self._backlogs
+
+    @property
+    def _backlogs(self) -> tuple[float, float]:
+        return self._events.backlog, self._blob_ring.backlog
 
     def _take_note(self, raw: RawCall, blobs: Sequence[Blob]) -> None:
         note = decode_note(raw, self._control[SELF_PID])
@@ -909,13 +959,14 @@ class Session:
             if segment > self.last_segment - SEGMENT_ROWS:
                 self._save_losses(segment)
             lost += self._losses.get(segment, Counter())
+            lost += self._passed.get(segment, Counter())
         for number, count in sorted(lost.items()):
             name = self.table.by_number(number).name
             last = number == CALL_NUMBERS - 1
             yield Gap(
                 f"{count:,} {name if not last else 'unnamed'} calls found no room in the recorder's memory",
-                "look at the recording in the middle of the test, which makes room, or record a smaller part "
-                "of it with ebpf.window() or ebpf.paused()",
+                "raise the option ebpf_memory, or record a smaller part of the test, with ebpf.paused() around "
+                "the rest",
                 calls=None if last else frozenset({name}),
                 count=count,
                 exact=not last,
@@ -934,20 +985,20 @@ class Session:
         if rings:
             yield Gap(
                 f"{rings:,} operations on an io_uring found no room in the recorder's memory",
-                "look at the recording in the middle of the test, which makes room",
+                "raise the option ebpf_memory",
                 count=rings,
             )
         hooks = self._control[LOST_HOOKS] - self._lost_before[LOST_HOOKS]
         if hooks:
             yield Gap(
                 f"what {hooks:,} hooks of the kernel told found no room in the recorder's memory",
-                "look at the recording in the middle of the test, which makes room",
+                "raise the option ebpf_memory",
                 count=hooks,
             )
         if notes:
             yield Gap(
                 f"{notes:,} starts and ends of processes found no room in the recorder's memory",
-                "look at the recording in the middle of the test, which makes room",
+                "raise the option ebpf_memory",
                 count=notes,
             )
 

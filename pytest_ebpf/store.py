@@ -54,6 +54,10 @@ AT_ONCE = 256
 """Events that are decoded in one go."""
 PATTERNS = 4096
 """Of how many kinds the decoding is remembered."""
+KIND_BYTES, BLOB_BYTES = 450, 150
+"""Memory of one more kind, and of one more blob or signature, about."""
+HOOK_BYTES = 1024
+"""Of what a hook told, about."""
 SHIFT, ROWS = 32, (1 << 32) - 1
 """A position is the number of a block, and that of a row in it."""
 
@@ -121,6 +125,7 @@ class Store:
         """Signatures of calls whose event hasn't come."""
         self._hooks: dict[int, list[tuple[RawCall, list[Blob]]]] = {}
         """What hooks of the kernel told, by the call that it was in; 0 = none."""
+        self._nbytes = 0
         self._patterns: dict[int, Pattern] = {}
         self._changes = 0
         for call in flying if before is not None else ():
@@ -131,18 +136,18 @@ class Store:
 
     # -- taking -------------------------------------------------------------------------------------------------
 
-    def take_blobs(self, region: bytes) -> None:
-        """Take over records of the blob ring, headers included."""
+    def take_blobs(self, region: bytes, *, only_of_notes: bool = False) -> None:
+        """Take over records of the blob ring, headers included; ``only_of_notes`` leaves out those of calls."""
         unpack, bodies, steps, waiting = BLOB.unpack_from, self._bodies, self._steps, self._waiting
         position, end = 0, len(region)
         while position < end:
-            length, call, size, kind, _, flags, _ = unpack(region, position)
+            length, call, size, kind, _, flags, event_kind = unpack(region, position)
             data = position + BLOB.size
             if length & DISCARDED:
                 length &= ~DISCARDED
             elif kind == BlobKind.FILE.value:
                 self.files.learn(call, flags, region[data : data + size])
-            else:
+            elif not (only_of_notes and event_kind in EVENTS):
                 body = region[position + BODY : data + size]
                 # What was read only at exit may be the kernel's answer: that hangs on the call's other arguments.
                 number = (0 if flags & REREAD else bodies.get(body)) or self._new_body(body)
@@ -160,6 +165,7 @@ class Store:
 
     def _new_body(self, body: bytes) -> int:
         self._bodies[body] = number = len(self._contents)
+        self._nbytes += len(body)
         self._contents.append(body)
         return number
 
@@ -187,7 +193,7 @@ class Store:
             elif signature:
                 ended.append(call)
             if which[2] == HOOK_KIND:
-                self._hooks.setdefault(notes[-1][0].args[4], []).append(notes[-1])
+                self._keep_hook(*notes[-1])
                 ended.append(call)
             # A call of which hooks told more is a kind of its own.
             chosen = call if pick is None or call in self._hooks else pick(args)
@@ -206,6 +212,7 @@ class Store:
         for number, count in Counter(numbers).items():
             self._counts[number] += count
         self._blocks.append((block, array("I", numbers)))
+        self._nbytes += len(block) + 4 * len(numbers)
         return notes
 
     def _picker(self, trait: bytes) -> Callable[[bytes], Any] | None:
@@ -218,6 +225,28 @@ class Store:
             return _nothing
         return itemgetter(*(slice(8 * place, 8 * place + 8) for place in places))
 
+    def pass_over(self, block: bytes) -> tuple[list[tuple[RawCall, list[Blob]]], Counter[Trait]]:
+        """As `take_events`, but hold nothing of the calls: only tell how many there are of each trait."""
+        notes: list[tuple[RawCall, list[Blob]]] = []
+        traits: list[bytes] = []
+        ended: list[int] = []
+        for row, (call, _, _, _, trait) in enumerate(ROW.iter_unpack(block)):
+            if trait[WHICH][2] in EVENTS:
+                ended.append(call)
+                traits.append(trait)
+            else:
+                notes.append((self._unpacked(block, row), self.waiting(call)))
+                if trait[WHICH][2] == HOOK_KIND:
+                    self._keep_hook(*notes[-1])
+                    ended.append(call)
+        for call in ended:
+            self._waiting.pop(call, None)
+        return notes, Counter({self._trait(trait): count for trait, count in Counter(traits).items()})
+
+    def _keep_hook(self, raw: RawCall, blobs: list[Blob]) -> None:
+        self._hooks.setdefault(raw.args[4], []).append((raw, blobs))
+        self._nbytes += HOOK_BYTES
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     @property
@@ -227,8 +256,8 @@ class Store:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the events, without what is kept once."""
-        return sum(len(block) + numbers.itemsize * len(numbers) for block, numbers in self._blocks)
+        """Memory of all that is held; an estimate of what is kept once."""
+        return self._nbytes + len(self._traits) * KIND_BYTES + (len(self._contents) + len(self._parents)) * BLOB_BYTES
 
     def choose(self, wanted: Callable[[Trait], bool]) -> list[int]:
         """The kinds of calls, and of operations on an io_uring, that are wanted."""

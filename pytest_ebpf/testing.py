@@ -32,8 +32,9 @@ from .decode import (
     EventFlag,
     NoteKind,
 )
-from .engines.base import BLOBS_BYTES, EVENTS_BYTES, TASK_BYTES, TASK_SLOTS, Probe, Started
+from .engines.base import BLOBS_BYTES, EVENTS_BYTES, MEMORY_BYTES, TASK_BYTES, TASK_SLOTS, Probe, Started
 from .engines.ring import HEADER_BYTES
+from .engines.spool import spool_bytes
 from .events import Address, File, Socket
 from .files import FILE_NOTE, KINDS, SOCKET_NOTE, parse_address
 from .recording import Recording
@@ -101,6 +102,8 @@ class FakeEngine:
         self._slots = 0
         self._known: dict[int, int] = {}
         self._ring_operations = 0
+        self.memory = MEMORY_BYTES
+        """How many bytes the events of a test may take."""
         self.starts = 0
         """How often it was started."""
         self.running = False
@@ -121,6 +124,7 @@ class FakeEngine:
             raise self.problem
         sizes = {
             **{name: 2 * PAGE + 2 * size for name, size in RINGS.items()},
+            "spool": spool_bytes(self.memory),
             "controls": PAGE,
             "tasks": TASK_SLOTS * TASK_BYTES,
             "losses": layout.LOSS_BYTES,
@@ -130,9 +134,10 @@ class FakeEngine:
         for name, size in sizes.items():
             maps[name] = os.memfd_create(f"fake-{name}")
             os.ftruncate(maps[name], -(-size // PAGE) * PAGE)
-            self._memory[name] = mmap.mmap(maps[name], 0)
+            self._memory[name] = mmap.mmap(maps[name], PAGE if name == "spool" else 0)
         self.running = True
-        return Started(self.name, "fake 1.0", maps, 0, (Probe("on_sys_enter", "raw_tp/sys_enter"),))
+        probes = (Probe("on_sys_enter", "raw_tp/sys_enter"),)
+        return Started(self.name, "fake 1.0", maps, 0, probes, memory=self.memory)
 
     def enrol(self, pid: int, tag: int) -> None:
         """See engines.base.Engine."""
@@ -153,6 +158,7 @@ class FakeEngine:
 
     def poke(self) -> bool:
         """See engines.base.Engine. Counts a call unless the engine is dead."""
+        self._free()
         if self.alive:
             # A thread of pytest that was not made by `fork` has no slot: a session then looks at slot 0.
             flying = {task.slot for tid, task in self._tasks.items() if task.flying is not None and tid != os.getpid()}
@@ -495,6 +501,7 @@ class FakeEngine:
         record = len(data).to_bytes(4, "little") + bytes(HEADER_BYTES - 4) + data
         record += bytes(-len(record) % 8)
         size = RINGS[ring]
+        self._free()
         consumed, produced = self._load(ring, 0, 8), self._load(ring, PAGE, 8)
         if produced + len(record) - consumed > size:
             return False
@@ -507,6 +514,11 @@ class FakeEngine:
         memory[first + size + start : first + size + start + kept] = record[:kept]
         self._store(ring, PAGE, produced + len(record), 8)
         return True
+
+    def _free(self) -> None:
+        """What was read makes room in the rings, as a keeper has it that moves nothing away."""
+        for place, ring in enumerate(RINGS):
+            self._store(ring, 0, self._load("spool", 8 * place, 8), 8)
 
     def _load(self, name: str, offset: int, size: int) -> int:
         return int.from_bytes(self._memory[name][offset : offset + size], "little")

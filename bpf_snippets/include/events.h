@@ -7,14 +7,17 @@
 
 #define CALL_ARGS 6
 #define COMM_BYTES 16
-#define CALL_NUMBERS 512  /* calls with a larger number share the last row of `specs` and `lost` */
-#define SEGMENT_ROWS 64   /* rows of `lost`, reused round robin */
-#define LOSS_ROWS 72      /* those, one for what happens between windows, and room up to whole pages */
-#define SESSIONS 64       /* pytest processes that share the programs: the workers of one test run */
-#define TASK_SLOTS 32768  /* tasks followed at one time, of all sessions; slot 0 means "not followed" */
-#define TID_LIMIT 4194304 /* the kernel's PID_MAX_LIMIT on 64-bit machines */
-#define PATH_BYTES 4096   /* the kernel's PATH_MAX, with the final NUL */
-#define BLOB_BYTES 8192   /* room for one blob with its header */
+#define CALL_NUMBERS 512      /* calls with a larger number share the last row of `specs` and `lost` */
+#define SEGMENT_ROWS 64       /* rows of `lost`, reused round robin */
+#define LOSS_ROWS 72          /* those, one for what happens between windows, and room up to whole pages */
+#define SESSIONS 64           /* pytest processes that share the programs: the workers of one test run */
+#define TASK_SLOTS 32768      /* tasks followed at one time, of all sessions; slot 0 means "not followed" */
+#define TID_LIMIT 4194304     /* the kernel's PID_MAX_LIMIT on 64-bit machines */
+#define PATH_BYTES 4096       /* the kernel's PATH_MAX, with the final NUL */
+#define BLOB_BYTES 8192       /* room for one blob with its header */
+#define EVENTS_BYTES 67108864 /* size of the ring of events, a power of two */
+#define BLOBS_BYTES 33554432  /* and of that of blobs */
+#define SPARE_BYTES 4194304   /* of the ring of events: what calls leave to the starts and ends of processes */
 
 enum event_kind {
 	EVENT_CALL = 1, /* a system call */

@@ -44,17 +44,27 @@ INLINE struct control *control(void)
 	return control_of(session());
 }
 
-/* Writes to a ring of a session: 0 for events, 1 for blobs. */
-INLINE long emit_to(u32 session, u32 ring, void *data, u64 size)
+/* Writes to a ring of a session, unless less than `spare` bytes would be left: 0 for events, 1 for blobs.
+ * The keeper is woken whenever the ring passes another quarter, and not for each record beyond it.
+ */
+INLINE long emit_to(u32 session, u32 ring, void *data, u64 size, u64 spare)
 {
 	u32 index = 2 * session + ring;
 	void *to = bpf_map_lookup_elem(&rings, &index);
-	return to ? bpf_ringbuf_output(to, data, size, BPF_RB_NO_WAKEUP) : -1;
+	if (!to)
+		return -1;
+	u64 room = ring ? BLOBS_BYTES : EVENTS_BYTES;
+	u64 held = bpf_ringbuf_query(to, BPF_RB_AVAIL_DATA);
+	u64 then = held + 8 + ((size + 7) & ~7ull);
+	if (spare && then + spare > room)
+		return -1;
+	u64 wake = (held ^ then) & ~(room / 4 - 1);
+	return bpf_ringbuf_output(to, data, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
-INLINE long emit(u32 ring, void *data, u64 size)
+INLINE long emit(u32 ring, void *data, u64 size, u64 spare)
 {
-	return emit_to(session(), ring, data, size);
+	return emit_to(session(), ring, data, size, spare);
 }
 
 INLINE u16 slot_of(u32 tid)
@@ -217,14 +227,14 @@ INLINE void lose_call(struct task *task)
 /* Writes the task's finished call, if there is room. */
 INLINE void emit_call(struct task *task)
 {
-	if (emit_to(task->session, 0, &task->event, sizeof(task->event)))
+	if (emit_to(task->session, 0, &task->event, sizeof(task->event), SPARE_BYTES))
 		lose_call(task);
 }
 
 /* Writes an event that is not a call. */
 INLINE void emit_note(struct event *event)
 {
-	if (!emit(0, event, sizeof(*event)))
+	if (!emit(0, event, sizeof(*event), 0))
 		return;
 	struct control *c = control();
 	if (c)

@@ -52,6 +52,7 @@ static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from)
 static long (*const bpf_probe_read_user_str_)(void *to, u32 size, const void *from) = (void *)114;
 static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
 static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
+static u64 (*const bpf_ringbuf_query)(void *ring, u64 what) = (void *)134;
 #if defined(OLD_KERNEL) /* before Linux 5.17 */
 #define LOOP_STEPS 1024 /* no less than UIO_MAXIOV and MAX_IOCBS */
 #define bpf_loop(times, step, context, flags)                                                                          \
@@ -87,6 +88,8 @@ enum {
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_NOEXIST = 1,
 	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_RB_AVAIL_DATA = 0,
 };
 
 #if defined(BCC)

@@ -24,7 +24,7 @@ __all__ = [
 
 LIBRARY = "libbpf.so.1"
 PRINT_CALLBACK = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
-MADV_DONTFORK = 10
+MADV_REMOVE, MADV_DONTFORK = 9, 10
 RTLD_DL_SYMENT = 1
 BPF_MAP_CREATE, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM = 0, 2, 3
 BPF_MAP_TYPE_RINGBUF = 27
@@ -152,6 +152,12 @@ class SharedMemory:
         array = (ctypes.c_ubyte * size).from_address(address)
         view = memoryview(array).cast("B")
         self.view = view if writable else view.toreadonly()
+
+    def give_back(self, offset: int, size: int) -> None:
+        """Free some pages; they read as zeros from then on. Raises OSError."""
+        if self._address is not None and _libc.madvise(self._address + offset, size, MADV_REMOVE):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
 
     def close(self) -> None:
         """Unmap; the view must not be touched afterwards."""

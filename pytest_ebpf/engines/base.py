@@ -19,6 +19,7 @@ __all__ = [
     "EVENTS_BYTES",
     "LENT",
     "LENT_TO",
+    "MEMORY_BYTES",
     "SESSIONS",
     "SESSION_OFFSET",
     "TASK_BYTES",
@@ -34,7 +35,7 @@ ENGINES = ("libbpf", "bcc")
 LENT_TO = "PYTEST_EBPF_LENT_TO"
 """Environment variable of the keeper: the uid of another user whose processes it serves."""
 
-# Sizes of the maps, as bpf_snippets/include/events.h has them; the rings are as large as one likes.
+# Sizes of the maps, as bpf_snippets/include/events.h has them.
 SESSIONS = 64
 TASK_SLOTS = 32768
 TASK_BYTES = 192
@@ -42,6 +43,8 @@ SESSION_OFFSET = 163
 """Of the session in struct task."""
 EVENTS_BYTES = 64 << 20
 BLOBS_BYTES = 32 << 20
+MEMORY_BYTES = 1 << 30
+"""What the events of one test may take, unless told."""
 
 
 LENT = "PYTEST_EBPF_LENT"
@@ -80,12 +83,14 @@ class Started:
         probes: tuple[Probe, ...],
         missing: tuple[str, ...] = (),
         numbers: Mapping[str, int] | None = None,
+        memory: int = MEMORY_BYTES,
     ) -> None:
         self.engine = engine
         self.library = library
         """Name and version of what loaded the programs."""
         self.maps = maps
-        """File descriptor of every map by its name in the snippets, and of the session's rings: events, blobs."""
+        """File descriptor of every map by its name in the snippets, and of the session's rings and memory: events,
+        blobs, spool."""
         self.session = session
         """Which one it is of those that share the programs: its row of ``controls`` and ``losses``."""
         self.probes = probes
@@ -94,6 +99,8 @@ class Started:
         """Snippets that this kernel can't run; see docs/kernels.md."""
         self.numbers: Mapping[str, int] = numbers or {}
         """By which the kernel knows the maps, where the engine tells: for programs of the user's that ask them too."""
+        self.memory = memory
+        """How many bytes the events of one test may take: see spool.py."""
 
 
 class Engine(Protocol):

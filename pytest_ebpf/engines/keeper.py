@@ -22,6 +22,7 @@ import select
 import signal
 import socket
 import sys
+import time
 
 from pytest_ebpf.engines import _ffi, kernel
 from pytest_ebpf.engines.base import (
@@ -30,6 +31,7 @@ from pytest_ebpf.engines.base import (
     EVENTS_BYTES,
     LENT,
     LENT_TO,
+    MEMORY_BYTES,
     SESSION_OFFSET,
     SESSIONS,
     TASK_BYTES,
@@ -38,6 +40,7 @@ from pytest_ebpf.engines.base import (
     Started,
 )
 from pytest_ebpf.engines.meanwhile import Meanwhile
+from pytest_ebpf.engines.spool import Spool
 from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 
 TYPE_CHECKING = False
@@ -51,6 +54,10 @@ __all__ = ["KeptEngine", "keep"]
 SCRIPT = f"{os.path.dirname(__file__)}/run_keeper.py"  # noqa: PTH120 (pathlib is slow to import)
 START_SECONDS = 60
 STOP_SECONDS = 10
+RETRY_SECONDS = 0.002
+"""Until the keeper looks again at a ring that it couldn't empty."""
+PRIORITY = -15
+"""What the keeper would have: it works for moments, and while it waits rings fill up."""
 MAX_FDS = 64
 MAX_ANSWER = 1 << 18
 ERRORS: dict[str, type[EngineUnavailable] | type[ProbeError]] = {
@@ -67,11 +74,14 @@ class KeptEngine:
 
     records_real_calls = True
 
-    def __init__(self, name: str, address: str | None = None, *, is_lent: bool = False) -> None:
+    def __init__(
+        self, name: str, address: str | None = None, *, is_lent: bool = False, memory: int = MEMORY_BYTES
+    ) -> None:
         if name not in ENGINES:
             raise ValueError(f"engine {name!r}: unknown (one of: {', '.join(ENGINES)})")
         self.name = name
         self._is_lent = is_lent
+        self._memory = memory
         self.address = address or os.urandom(16).hex()
         """By which others can join."""
         self._session: int | None = None
@@ -101,6 +111,7 @@ class KeptEngine:
             probes=tuple(Probe(*each) for each in answer["probes"]),
             missing=tuple(answer["missing"]),
             numbers=answer["numbers"],
+            memory=self._memory,
         )
 
     @property
@@ -187,7 +198,7 @@ class KeptEngine:
         owner = os.pidfd_open(os.getpid())
         try:
             with self._connection() as channel:
-                return _ask(channel, {"do": "join"}, [owner])
+                return _ask(channel, {"do": "join", "memory": self._memory}, [owner])
         except (ConnectionRefusedError, EOFError, ConnectionResetError):
             return None
         finally:
@@ -235,7 +246,7 @@ class KeptEngine:
                 with theirs:
                     fds = (theirs.fileno(), listener.fileno(), owner)
                     starter = subprocess.Popen(
-                        [sys.executable, "-I", "-S", "-B", SCRIPT, self.name, *map(str, fds)],
+                        [sys.executable, "-I", "-S", "-B", SCRIPT, self.name, *map(str, fds), str(self._memory)],
                         pass_fds=fds,
                         stdin=subprocess.DEVNULL,
                         stdout=subprocess.DEVNULL,
@@ -310,6 +321,12 @@ class _Keeper:
         """The pidfd of each session's process."""
         self._rings: dict[int, list[int]] = {}
         """Numbers of each session's rings."""
+        self._spools: dict[int, tuple[Spool, list[int]]] = {}
+        """What was moved out of each session's rings, and their descriptors."""
+        self._filling = select.epoll()
+        """Is told when a ring has passed another quarter."""
+        self._is_held_up = False
+        """Something stays in a ring that is to be moved."""
         # Any user of the machine can read the address in /proc/net/unix.
         self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
         self._programs = [(*each, kernel.program_number(each[2])) for each in self._engine.links]
@@ -318,8 +335,7 @@ class _Keeper:
     def serve(self) -> None:
         """Until the last session ended."""
         while self._owners:
-            waited: list[Any] = [self._listener, *self._owners.values()]
-            ready, _, _ = select.select(waited, [], [])
+            ready = self._wait([self._listener, *self._owners.values()])
             for session, owner in [*self._owners.items()]:
                 if owner in ready:
                     self._end(session)
@@ -334,7 +350,22 @@ class _Keeper:
                     except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError):
                         continue  # who asked is gone, or none of ours
 
-    def join(self, channel: socket.socket, owner: int) -> None:
+    def _wait(self, fds: list[Any], seconds: float | None = None) -> list[Any]:
+        """Which of them are ready, or none after a time. The rings are emptied meanwhile."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            limits = [RETRY_SECONDS] if self._is_held_up else []
+            limits += [] if deadline is None else [max(deadline - time.monotonic(), 0)]
+            ready, _, _ = select.select([*fds, self._filling], [], [], min(limits, default=None))
+            if self._filling in ready:
+                self._filling.poll(0)
+                ready.remove(self._filling)
+            # One that was told of may be only one of those that are filling up.
+            self._is_held_up = sum(spool.move() for spool, _ in self._spools.values()) > 0
+            if ready or (deadline is not None and time.monotonic() >= deadline):
+                return ready
+
+    def join(self, channel: socket.socket, owner: int, memory: int) -> None:
         """Answer with a new session of the process ``owner``, and descriptors of its maps.
 
         The kernel takes long to put the rings where programs find them. That goes on while the asker maps them: it
@@ -348,30 +379,32 @@ class _Keeper:
         try:
             rings: list[int] = _create_rings() if self._spare is None else self._spare.get()
             self._spare = None
+            spool = _create_spool(memory, rings)
         except ProbeError as problem:
             os.close(owner)
             return _send(channel, {"error": "ProbeError", "args": problem.args}, [])
         self._owners[session] = owner
+        self._spools[session] = spool, rings
         self._rings[session] = [kernel.map_number(ring) for ring in rings]
         shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
         answer = {
             "pid": os.getpid(),
             "session": session,
             "library": self._started.library,
-            "maps": [*shared, "events", "blobs"],
+            "maps": [*shared, "events", "blobs", "spool"],
             "missing": self._started.missing,
             "numbers": {name: kernel.map_number(fd) for name, fd in shared.items()},
             "probes": [(probe.program, probe.hook) for probe in self._started.probes],
         }
         try:
-            _send(channel, answer, [*shared.values(), *rings])
+            _send(channel, answer, [*shared.values(), *rings, spool.fd])
             self._put(session, rings)
+            spool.empty([*zip(rings, (EVENTS_BYTES, BLOBS_BYTES), strict=True)])
+            for ring in rings:
+                self._filling.register(ring, select.EPOLLIN | select.EPOLLET)
         except OSError:
             self._end(session)  # the asker is gone, or will be refused
             raise
-        finally:
-            for ring in rings:
-                os.close(ring)
 
     def _put(self, session: int, rings: list[int]) -> None:
         """Let the programs write to these rings. The kernel waits each time until no program uses the one before."""
@@ -381,9 +414,10 @@ class _Keeper:
         other.get()
 
     def _answer(self, channel: socket.socket) -> None:
+        self._wait([channel], START_SECONDS)
         request, fds = _receive(channel)
         if request["do"] == "join":
-            self.join(channel, fds[0])
+            self.join(channel, fds[0], request["memory"])
         elif request["session"] not in self._owners:
             _send(channel, {"refused": f"session {request['session']}: it isn't running"}, [])
         elif request["do"] == "leave":
@@ -401,8 +435,7 @@ class _Keeper:
         _send(channel, {}, [iterator])
         os.close(iterator)
         owner = self._owners[request["session"]]
-        waited: list[Any] = [channel, owner]
-        select.select(waited, [], [], START_SECONDS)  # until the asker hangs up, or ends
+        self._wait([channel, owner], START_SECONDS)  # until the asker hangs up, or ends
 
     def _damage(self, session: int) -> Iterator[str]:
         """What isn't as it was when the session began."""
@@ -429,6 +462,10 @@ class _Keeper:
         """Follow none of its tasks any more."""
         os.close(self._owners.pop(session))
         del self._rings[session]
+        spool, rings = self._spools.pop(session)
+        spool.close()
+        for ring in rings:
+            os.close(ring)
         if not self._owners:
             return  # nor is there a program any more, in a moment
         memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
@@ -459,7 +496,18 @@ def _create_rings() -> list[int]:
     return rings
 
 
-def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, owner: int) -> None:
+def _create_spool(memory: int, rings: list[int]) -> Spool:
+    """For what is moved out of these rings, which are closed if there can be none. Raises ProbeError."""
+    try:
+        return Spool(memory)
+    except OSError as error:
+        for ring in rings:
+            os.close(ring)
+        hint = "it needs a file of twice ebpf_memory that takes no room while it is empty: see ulimit -f and -v"
+        raise ProbeError("create the recorder's memory", os.strerror(error.errno or 0), hint) from error
+
+
+def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, owner: int, memory: int) -> None:
     """The rest of the keeper's life, while its engine starts: answer, and hold on until the last owner ends."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -472,6 +520,10 @@ def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, own
             listener.close()  # those who wait to join begin themselves
             _send(channel, {"error": type(error).__name__, "args": error.args}, [])
             return
-        keeper.join(channel, owner)
+        keeper.join(channel, owner, memory)
         channel.close()
+        try:  # noqa: SIM105 (contextlib is slow to import)
+            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        except PermissionError:
+            pass  # a busy machine may then let it wait, and rings fill up meanwhile
         keeper.serve()

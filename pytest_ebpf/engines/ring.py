@@ -3,6 +3,8 @@
 Layout, from the kernel's ring buffer: a page with the consumer's position, a page with the producer's,
 then the data twice in a row, so that a record that wraps round is still in one piece. A record is a header
 of eight bytes (length with two flag bits, page offset) and its data, padded to eight bytes.
+
+The session reads and takes nothing away: that is the keeper's, which may have moved what comes next to the spool.
 """
 
 from __future__ import annotations
@@ -12,12 +14,10 @@ import threading
 import time
 
 from ._ffi import SharedMemory
+from .spool import BUSY, DISCARDED, HEADER_BYTES, PIECE, finished
 
-__all__ = ["HEADER_BYTES", "Ring", "RingStuck"]
+__all__ = ["BUSY", "DISCARDED", "HEADER_BYTES", "Ring", "RingStuck"]
 
-HEADER_BYTES = 8
-BUSY = 1 << 31
-DISCARDED = 1 << 30
 PATIENCE_NS = 2_000_000_000
 """How long a reader waits for a record that a program is writing: it takes nanoseconds unless the host sleeps."""
 
@@ -27,72 +27,89 @@ class RingStuck(Exception):
 
 
 class Ring:
-    """One ring, read in order."""
+    """One ring, read in order; ``place`` is its number in the spool."""
 
-    def __init__(self, fd: int, size: int) -> None:
+    def __init__(self, fd: int, size: int, spool: SharedMemory, place: int) -> None:
         page = mmap.PAGESIZE
         self._size = size
-        self._consumer = SharedMemory(fd, page, writable=True)
+        self._consumer = SharedMemory(fd, page, writable=False)
         self._producer = SharedMemory(fd, page + 2 * size, writable=False, offset=page)
-        self._read = self._consumer.view[:8].cast("Q")
+        self._consumed = self._consumer.view[:8].cast("Q")
         self._written = self._producer.view[:8].cast("Q")
         self._data = self._producer.view[page:]
-        self._position = self._read[0]
+        self._spool = spool
+        self._area = (len(spool.view) - page) // 2
+        self._start = page + place * self._area
+        self._seen = spool.view[8 * place : 8 * place + 8].cast("Q")
+        self._position = self._seen[0] = self._consumed[0]
+        self._released = self._position // page * page
         self._barrier = threading.Lock()
 
     def close(self) -> None:
         """Unmap the ring."""
-        self._read = self._written = memoryview(bytearray(8)).cast("Q")
-        self._data = memoryview(b"")
+        self._consumed = self._written = memoryview(bytearray(8)).cast("Q")
+        self._position = 0
+        self._seen = self._data = memoryview(b"")
         self._consumer.close()
         self._producer.close()
 
-    def take_fixed(self, size: int) -> bytes:
-        """All finished records, each of ``size`` bytes, headers included. Raises RingStuck."""
-        stride = HEADER_BYTES + size
+    @property
+    def written(self) -> int:
+        """The position up to which there are records."""
+        with self._barrier:  # orders the reads on processors that would not
+            found: int = self._written[0]
+            return found
+
+    @property
+    def backlog(self) -> float:
+        """Which part of the ring isn't free yet, though all was read."""
+        return (self._position - self._consumed[0]) / self._size
+
+    def take(self, end: int) -> bytes:
+        """Finished records up to a position, or a piece of them, headers included. Raises RingStuck."""
         deadline = 0
+        while self._position < end:
+            block = self._read(min(end - self._position, PIECE))
+            count = finished(memoryview(block), 0, len(block))
+            if count:
+                self._advance(count)
+                return block[:count]
+            if not int.from_bytes(block[:4], "little") & BUSY:
+                raise RingStuck  # no record of the kernel's: it would lead out of what was written
+            now = time.monotonic_ns()
+            deadline = deadline or now + PATIENCE_NS
+            if now > deadline:
+                raise RingStuck
+        return b""
+
+    def _read(self, count: int) -> bytes:
         while True:
-            with self._barrier:  # orders the reads on processors that would not
-                available = self._written[0] - self._position
-            if not available:
-                return b""
+            with self._barrier:
+                moved = self._consumed[0] - self._position
+            if moved > 0:
+                return self._spooled(min(count, moved))
             start = self._position % self._size
-            block = bytes(self._data[start : start + available])
-            lengths = memoryview(block).cast("I")[:: stride // 4].tolist()
-            if lengths.count(size) == len(lengths):
-                self._advance(available)
-                return block
-            now = time.monotonic_ns()
-            deadline = deadline or now + PATIENCE_NS
-            if now > deadline:
-                raise RingStuck
+            block = bytes(self._data[start : start + count])
+            with self._barrier:
+                if self._consumed[0] <= self._position:
+                    return block
+            # The keeper moved it meanwhile, and a program may have written over it.
 
-    def take(self) -> bytes:
-        """All finished records, headers included. Raises RingStuck."""
-        with self._barrier:
-            end = self._written[0]
-        start = self._position % self._size
-        available = end - self._position
-        position = 0
-        while position < available:
-            position += HEADER_BYTES + ((self._length_at(start + position) & ~DISCARDED) + 7 & ~7)
-        if position != available:
-            raise RingStuck  # no record of the kernel's: it would lead out of what was written
-        region = bytes(self._data[start : start + available])
-        self._advance(available)
-        return region
-
-    def _length_at(self, start: int) -> int:
-        header = self._data[start : start + 4].cast("I")
-        deadline = 0
-        while header[0] & BUSY:
-            now = time.monotonic_ns()
-            deadline = deadline or now + PATIENCE_NS
-            if now > deadline:
-                raise RingStuck
-        with self._barrier:
-            return header[0]
+    def _spooled(self, count: int) -> bytes:
+        start = self._position % self._area
+        first = min(count, self._area - start)
+        view = self._spool.view[self._start :]
+        return bytes(view[start : start + first]) + bytes(view[: count - first])
 
     def _advance(self, count: int) -> None:
+        page = mmap.PAGESIZE
+        moved = self._consumed[0] > self._position
         self._position += count
-        self._read[0] = self._position
+        end = self._position // page * page
+        while moved and self._released < end:  # first give it back, then let the keeper write there
+            start = self._released % self._area
+            size = min(end - self._released, self._area - start)
+            self._spool.give_back(self._start + start, size)
+            self._released += size
+        self._released = end
+        self._seen[0] = self._position

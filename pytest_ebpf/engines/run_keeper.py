@@ -1,6 +1,6 @@
 """The first lines of the keeper process: it begins to load the programs, and imports meanwhile what serves them.
 
-Run as a script: ``python -I -S run_keeper.py ENGINE CHANNEL LISTENER PIDFD``.
+Run as a script: ``python -I -S run_keeper.py ENGINE CHANNEL LISTENER PIDFD BYTES``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SWITCH_SECONDS = 0.0001
 """How long a thread that could go on waits for the other one."""
 
 
-def main(name: str, channel: int, listener: int, owner: int) -> None:
+def main(name: str, channel: int, listener: int, owner: int, memory: int) -> None:
     """The life of the keeper, apart from its parent: start, answer, and hold on until the last owner ends."""
     if os.fork():
         os._exit(0)
@@ -36,7 +36,7 @@ def main(name: str, channel: int, listener: int, owner: int) -> None:
     loading = Meanwhile(engine.start)
     from pytest_ebpf.engines.keeper import keep
 
-    keep(engine, loading, channel, listener, owner)
+    keep(engine, loading, channel, listener, owner, memory)
 
 
 def _make_room() -> None:

@@ -53,11 +53,12 @@ def engines(host: None, monkeypatch: pytest.MonkeyPatch) -> list[FakeEngine]:
     created = [FakeEngine()]
     waiting = [*created]
 
-    def create(name: str, address: str | None, *, is_lent: bool) -> FakeEngine:
-        if waiting:
-            return waiting.pop()
-        created.append(FakeEngine())
-        return created[-1]
+    def create(name: str, address: str | None, *, is_lent: bool, memory: int) -> FakeEngine:
+        if not waiting:
+            created.append(FakeEngine())
+            waiting.append(created[-1])
+        waiting[0].memory = memory
+        return waiting.pop()
 
     monkeypatch.setattr("pytest_ebpf.engines.create", create)
     return created

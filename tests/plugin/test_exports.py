@@ -42,7 +42,7 @@ features._may_load_programs = lambda: True
 features.BTF = SimpleNamespace(exists=lambda: True)
 features.platform = SimpleNamespace(system=lambda: "Linux", release=lambda: "6.18.0", machine=lambda: "x86_64")
 engine = FakeEngine()
-engines.create = lambda name, address, *, is_lent: engine
+engines.create = lambda name, address, *, is_lent, memory: engine
 
 @pytest.fixture(scope="session")
 def fake():

@@ -160,7 +160,7 @@ class Plugin:
     def keep(self):
         return kept.append
 
-engines.create = lambda name, address, *, is_lent: FakeEngine()
+engines.create = lambda name, address, *, is_lent, memory: FakeEngine()
 features.choose = lambda wanted, lent: features.Choice("libbpf", "made up")
 assert pytest.main(["-q", "-p", "no:hypothesispytest"], plugins=[Plugin()]) == 0
 ebpf, *managers = kept
@@ -247,6 +247,7 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
         "pytest_ebpf.options",
         "pytest_ebpf.plugin",
         "pytest_ebpf.policy",
+        "pytest_ebpf.sizes",
         "pytest_ebpf.sources",
         "pytest_ebpf.stash",
         "pytest_ebpf.step",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import tempfile
 from collections.abc import Iterable
@@ -28,7 +29,9 @@ from pytest_ebpf.decode import (
     program_of,
 )
 from pytest_ebpf.effects import file_events, network_events, process_events
+from pytest_ebpf.engines._ffi import SharedMemory
 from pytest_ebpf.engines.ring import BUSY, DISCARDED, HEADER_BYTES, Ring, RingStuck
+from pytest_ebpf.engines.spool import spool_bytes
 from pytest_ebpf.events import Process
 from pytest_ebpf.files import Files
 from pytest_ebpf.match import Events
@@ -137,10 +140,15 @@ class _Memory:
         head = bytes(PAGE) + produced.to_bytes(8, "little").ljust(PAGE, b"\0")
         self._file.write(head + data + data)
         self._file.flush()
-        self.ring = Ring(self._file.fileno(), size)
+        memory = os.memfd_create("spool")
+        os.ftruncate(memory, spool_bytes(PAGE))
+        self._spool = SharedMemory(memory, spool_bytes(PAGE), writable=True)
+        os.close(memory)
+        self.ring = Ring(self._file.fileno(), size, self._spool, 0)
 
     def close(self) -> None:
         self.ring.close()
+        self._spool.close()
         self._file.close()
 
 
@@ -155,8 +163,8 @@ def test_a_ring_of_records(records: list[tuple[int, int, bytes]]) -> None:
             expected.append(body)
     memory = _Memory(PAGE, content, len(content))
     try:
-        assert contents(memory.ring.take()) == expected
-        assert memory.ring.take() == b""
+        assert contents(memory.ring.take(memory.ring.written)) == expected
+        assert memory.ring.take(memory.ring.written) == b""
     finally:
         memory.close()
 
@@ -167,7 +175,7 @@ def test_a_ring_of_anything(content: bytes) -> None:
     memory = _Memory(PAGE, content, len(content) // 8 * 8)
     try:
         with contextlib.suppress(RingStuck):
-            assert len(memory.ring.take()) <= len(content)
+            assert len(memory.ring.take(memory.ring.written)) <= len(content)
     finally:
         memory.close()
 

@@ -18,7 +18,7 @@ PACKAGE = Path(pytest_ebpf.__file__).parent
 MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(pytest_ebpf.__path__, "pytest_ebpf."))])
 # A module may import those of lower layers, and of its own.
 LAYERS = [
-    ["alike", "errors", "events", "step", "attachment", ""],
+    ["alike", "attachment", "errors", "events", "sizes", "step", ""],
     ["syscalls", "features"],
     ["notation", "files", "effects", "names"],
     ["decode"],
@@ -29,6 +29,7 @@ LAYERS = [
     ["rules"],
     ["assertions", "scope"],
     ["engines.base", "engines._ffi", "engines.meanwhile"],
+    ["engines.spool"],
     ["engines.ring", "engines.loader", "engines.variant", "engines.btf", "engines.kernel", "engines.compiler"],
     ["engines.hooks"],
     ["engines.source", "engines.libbpf", "engines.headers", "engines.attacher"],

@@ -12,7 +12,7 @@ import pytest
 
 import pytest_ebpf
 from pytest_ebpf import attachment, decode, files, hooks, integrity, scope, session, store
-from pytest_ebpf.engines import base, libbpf, ring, variant
+from pytest_ebpf.engines import base, libbpf, ring, spool, variant
 from pytest_ebpf.engines import hooks as engine_hooks
 from pytest_ebpf.syscalls import RING
 
@@ -305,6 +305,16 @@ def test_kinds_of_events_are_mirrored() -> None:
     assert kinds.pop("RING") == decode.RING_KIND
     assert kinds.pop("HOOK") == hooks.HOOK_KIND
     assert {kind.name: kind.value for kind in decode.NoteKind} == kinds
+
+
+def test_rings() -> None:
+    """They are as large as the programs believe, quarters are powers of two, and calls leave some room."""
+    for name in ("EVENTS_BYTES", "BLOBS_BYTES"):
+        size = getattr(base, name)
+        assert size == DEFINES[name]
+        assert size & size - 1 == 0
+    assert DEFINES["SPARE_BYTES"] < base.EVENTS_BYTES // 8
+    assert 8 + DEFINES["BLOB_BYTES"] < spool.PIECE, "a record is one piece"
 
 
 @pytest.mark.parametrize("name", ["CALL_NUMBERS", "SEGMENT_ROWS", "LOSS_ROWS", "TASK_SLOTS", "SESSIONS"])

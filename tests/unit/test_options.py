@@ -65,6 +65,32 @@ def test_bad_switch(name: str) -> None:
         read(ini={f"ebpf_{name}": "x"})
 
 
+def test_memory() -> None:
+    """A size as elsewhere; of a flag before the file's."""
+    assert read().memory == 1 << 30
+    assert read({"ebpf_memory": "8MiB"}, {"ebpf_memory": "2 GiB"}).memory == 8 << 20
+    assert read(ini={"ebpf_memory": "2 GiB"}).memory == 2 << 30
+
+
+@pytest.mark.parametrize(
+    "value, cause",
+    [
+        ("much", "'much' is no size: write as in '1MiB' (units: B, kB, KB, MB, GB, KiB, MiB, GiB)"),
+        ("-1MiB", "'-1MiB' is no size: write as in '1MiB' (units: B, kB, KB, MB, GB, KiB, MiB, GiB)"),
+        ("1000", "'1000' is not between 1MiB and 1024GiB"),
+        ("1025GiB", "'1025GiB' is not between 1MiB and 1024GiB"),
+    ],
+)
+def test_bad_memory(value: str, cause: str) -> None:
+    """Where it stands, and what would do."""
+    with pytest.raises(pytest.UsageError) as caught:
+        read({"ebpf_memory": value})
+    assert str(caught.value) == f"--ebpf-memory: {cause}"
+    with pytest.raises(pytest.UsageError) as caught:
+        read(ini={"ebpf_memory": value})
+    assert str(caught.value) == f"/project/pytest.ini: ebpf_memory: {cause}"
+
+
 def test_export_folder() -> None:
     """A flag's is relative to where pytest was started, a file's to the file."""
     assert read({"ebpf_export": "out"}).export == Path("/started/here/out")
