@@ -56,6 +56,8 @@ PATTERNS = 4096
 """Of how many kinds the decoding is remembered."""
 KIND_BYTES, BLOB_BYTES = 450, 150
 """Memory of one more kind, and of one more blob or signature, about."""
+HOOK_BYTES = 1024
+"""Of what a hook told, about."""
 SHIFT, ROWS = 32, (1 << 32) - 1
 """A position is the number of a block, and that of a row in it."""
 
@@ -121,9 +123,9 @@ class Store:
         """Of each signature, the blobs of a call in their order: the one without its last blob, and that blob."""
         self._waiting: dict[int, int] = {}
         """Signatures of calls whose event hasn't come."""
-        self._nbytes = 0
         self._hooks: dict[int, list[tuple[RawCall, list[Blob]]]] = {}
         """What hooks of the kernel told, by the call that it was in; 0 = none."""
+        self._nbytes = 0
         self._patterns: dict[int, Pattern] = {}
         self._changes = 0
         for call in flying if before is not None else ():
@@ -191,7 +193,7 @@ class Store:
             elif signature:
                 ended.append(call)
             if which[2] == HOOK_KIND:
-                self._hooks.setdefault(notes[-1][0].args[4], []).append(notes[-1])
+                self._keep_hook(*notes[-1])
                 ended.append(call)
             # A call of which hooks told more is a kind of its own.
             chosen = call if pick is None or call in self._hooks else pick(args)
@@ -234,9 +236,16 @@ class Store:
                 traits.append(trait)
             else:
                 notes.append((self._unpacked(block, row), self.waiting(call)))
+                if trait[WHICH][2] == HOOK_KIND:
+                    self._keep_hook(*notes[-1])
+                    ended.append(call)
         for call in ended:
             self._waiting.pop(call, None)
         return notes, Counter({self._trait(trait): count for trait, count in Counter(traits).items()})
+
+    def _keep_hook(self, raw: RawCall, blobs: list[Blob]) -> None:
+        self._hooks.setdefault(raw.args[4], []).append((raw, blobs))
+        self._nbytes += HOOK_BYTES
 
     # -- reading ------------------------------------------------------------------------------------------------
 
