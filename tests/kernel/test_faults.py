@@ -359,7 +359,9 @@ def test_control_group_with_little_memory(pytester: pytest.Pytester) -> None:
         exit $code
         """
     result = run_shell(pytester, enter + inside)
-    if "errors=" in result.stdout.str() or result.ret:
+    if result.ret == 128 + signal.SIGKILL:  # the out-of-memory killer was quicker: no verdict, so no wrong one
+        assert "passed" not in result.stdout.str()
+    elif result.ret:
         result.assert_outcomes(passed=1, errors=1)
         result.stdout.fnmatch_lines(["E *Cannot allocate memory (free some memory: *"])
     else:  # before Linux 5.11 it isn't counted so
