@@ -18,7 +18,7 @@ PACKAGE = Path(pytest_ebpf.__file__).parent
 MODULES = sorted(["pytest_ebpf", *(info.name for info in pkgutil.walk_packages(pytest_ebpf.__path__, "pytest_ebpf."))])
 # A module may import those of lower layers, and of its own.
 LAYERS = [
-    ["alike", "errors", "events", "step", ""],
+    ["alike", "errors", "events", "sizes", "step", ""],
     ["syscalls", "features"],
     ["notation", "files", "effects", "names"],
     ["decode"],
