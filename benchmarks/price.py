@@ -435,6 +435,11 @@ def main() -> None:
             for row in PARTS[name](Path(folder)):
                 lines.append(str(row))
                 print(row, flush=True)
+    load = os.getloadavg()[1]
+    lines += [
+        "",
+        f"Meanwhile {load:.0f} tasks were at work at a time: what is more than the processors makes times longer.",
+    ]
     if given.write:
         given.write.write_text("\n".join(lines) + "\n" + NOTES, encoding="utf-8")
 
