@@ -202,7 +202,9 @@ def _gap(gap: Gap) -> dict[str, Any]:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    # Where a build server shows the file, it is to find no command in it ("##vso["); JSON reads it as before.
+    return text.replace("##", "#\\u0023")
 
 
 def _plain(value: Any) -> Any:

@@ -147,7 +147,9 @@ class Session:
         self.damage: list[Gap] = []
         """Those of them that may have changed what earlier recordings hold, too."""
         self._is_torn = False
-        """Something that the rings held was lost on the way to here."""
+        """Something of the current test that the rings held was lost on the way to here."""
+        self._is_half_taken = False
+        """And what was made of the rest isn't to be believed."""
         self._words: dict[int, int] = {}
         """What was stored last in the words of the control page that name the present segment."""
         self._executing = self._numbers(EXECS)
@@ -516,15 +518,13 @@ class Session:
             self.scope.forget()
             # A recording that somebody kept has the old one.
             flying = [raw.call for raw in self._in_flight()]
-            before = None if self._is_torn else self._store
-            self._store = Store(self.table, self.scope.images, self._shift_ns, before=before, flying=flying)
+            self._store = Store(self.table, self.scope.images, self._shift_ns, before=self._store, flying=flying)
             self._searched = 0
+            self._is_torn = False
             self._make_room()
-            if self._is_torn:
-                self._mend()
 
     def _mend(self) -> None:
-        """Learn anew from their own memory which tasks live, where some starts and ends may have been lost."""
+        """Begin anew where a record was taken over by half: what was stored goes, the live tasks tell themselves."""
         assert self.started is not None
         ids = self._tasks.cast("Q")[IDS_OFFSET // 8 :: TASK_BYTES // 8].tolist()
         sessions = bytes(self._tasks[SESSION_OFFSET::TASK_BYTES])
@@ -534,7 +534,10 @@ class Session:
                 image, pid, tid, comm, ns_pid, tag = LIVE_TASK.unpack_from(self._tasks, slot * TASK_BYTES)
                 found.append(LiveTask(slot, image, pid, tid, os.fsdecode(comm.rstrip(b"\0")), ns_pid, tag))
         self.scope.restart(found)
-        self._is_torn = False
+        self._control[GENERATION] = self._control[GENERATION] + 1 & NEVER
+        self._store = Store(self.table, self.scope.images, self._shift_ns)
+        self._searched = 0
+        self._is_half_taken = False
 
     @contextmanager
     def unobserved(self, *, entirely: bool = False) -> Iterator[None]:
@@ -879,9 +882,11 @@ class Session:
     def _drain(self) -> None:
         """Take over what the rings hold; an exception of a signal handler in the middle leaves a gap."""
         try:
+            if self._is_half_taken:
+                self._mend()
             self._take_over()
         except BaseException:
-            self._is_torn = True
+            self._is_torn = self._is_half_taken = True
             raise
 
     def _take_over(self) -> None:
@@ -951,7 +956,7 @@ class Session:
         self._losses[segment] = Counter({number: count for number, count in enumerate(counts) if count})
 
     def _lost_calls(self, part: Segments) -> Iterator[Gap]:
-        if not self._control[LOST_CALLS]:
+        if not self._control[LOST_CALLS] and not self._passed:
             return
         end = self.last_segment + 1 if part.end is None else part.end
         lost: Counter[int] = Counter()

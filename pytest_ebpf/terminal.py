@@ -41,10 +41,12 @@ def show(terminal: pytest.TerminalReporter, settings: Settings, late: Sequence[M
 
 
 def _show_traces(terminal: pytest.TerminalReporter) -> None:
+    from .notation import escape
+
     for test in terminal.getreports("passed"):
         for name, content in test.sections:
             if test.when == "call" and name == "Captured kernel events call":
-                terminal.write_sep("_", f"{test.nodeid} (passed)")
+                terminal.write_sep("_", f"{escape(test.nodeid)} (passed)")
                 terminal.write_sep("-", name)
                 terminal.write_line(content)
 

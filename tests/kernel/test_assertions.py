@@ -150,7 +150,7 @@ def _child(address: tuple[str, int]) -> None:
 
 
 def _shell(address: tuple[str, int]) -> None:
-    command = f"timeout 0.2 bash -c 'echo x > /dev/udp/{address[0]}/{address[1]}'"
+    command = f"timeout 30 bash -c 'echo x > /dev/udp/{address[0]}/{address[1]}'"
     subprocess.run(["bash", "-c", command], check=False, stderr=subprocess.DEVNULL)
 
 

@@ -14,13 +14,15 @@ import pytest
 
 from pytest_ebpf import doctor
 from pytest_ebpf.cli import main
+from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.events import Gap
 from pytest_ebpf.match import Events
 from pytest_ebpf.recording import Recording
 from pytest_ebpf.syscalls import table
 from pytest_ebpf.ways import WAYS, Place, Way
 
-INCONCLUSIVE = {"int-0x80"}
+RING_WAYS = {"io-uring-open", "io-uring-connect", "io-uring-send"}
+INCONCLUSIVE = {"int-0x80"} | (RING_WAYS if "io_uring" in of_kernel().missing else set())
 QUIET = ("-p", "no:cacheprovider")
 COMMAND = [sys.executable, "-P", "-c", "from pytest_ebpf.cli import main; raise SystemExit(main())"]
 

@@ -305,7 +305,7 @@ def test_pytest_timeout(pytester: pytest.Pytester, method: str) -> None:
         result.assert_outcomes(passed=1, failed=2)
     else:
         assert result.ret == 1
-        assert "Timeout" in result.stderr.str()
+        assert "Timeout" in result.stdout.str() + result.stderr.str()
 
 
 def test_full_disk(pytester: pytest.Pytester) -> None:
@@ -502,6 +502,48 @@ def test_the_code_under_test_gets_no_descriptor_of_ours(pytester: pytest.Pyteste
             told = open(reader, "rb").read()
             os.waitpid(child, 0)
             assert b"anon_inode:bpf" not in told
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_no_child_has_the_memory_of_ours(pytester: pytest.Pytester) -> None:
+    """However it comes to be, and whatever it opens of its parent: no descriptor, and no mapping to write to."""
+    pytester.makepyfile(
+        """
+        import multiprocessing, os
+
+        def held(pid):
+            files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
+                     if os.path.lexists(f"/proc/{pid}/fd/{fd}")]
+            with open(f"/proc/{pid}/maps") as maps:
+                files += [line.split(maxsplit=5)[-1].strip() for line in maps]
+            return [file for file in files if file.startswith("anon_inode:bpf")]
+
+        def look(pipe):
+            pipe.send(held("self"))
+
+        def test_it(ebpf):
+            assert held("self"), "pytest itself has the memory mapped"
+            assert not [fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")
+                        and os.readlink(f"/proc/self/fd/{fd}").startswith("anon_inode:bpf")]
+            for way in ("fork", "forkserver", "spawn"):
+                context = multiprocessing.get_context(way)
+                here, there = context.Pipe()
+                child = context.Process(target=look, args=(there,))
+                child.start()
+                assert here.poll(60)
+                assert here.recv() == [], way
+                child.join()
+            # What it can open of its parent are descriptors, of which none is ours.
+            reader, writer = os.pipe()
+            pid = os.fork()
+            if not pid:
+                found = [os.readlink(f"/proc/{os.getppid()}/fd/{fd}") for fd in os.listdir(f"/proc/{os.getppid()}/fd")]
+                os.write(writer, repr([each for each in found if "bpf" in each]).encode())
+                os._exit(0)
+            os.waitpid(pid, 0)
+            assert os.read(reader, 1000) == b"[]"
         """
     )
     run(pytester).assert_outcomes(passed=1)

@@ -110,7 +110,7 @@ def test_inconclusive_says_which_gap_and_what_to_do(pytester: pytest.Pytester, r
     text = "\n".join(lines)
     assert "InconclusiveRecording: assert_no_syscall('openat', path='/etc/passwd'): can't be decided" in text
     assert "gap: 7,919 openat calls found no room in the recorder's memory" in text
-    assert "look at the recording in the middle of the test" in text
+    assert "raise the option ebpf_memory" in text
     assert "pytest_ebpf/" not in text
     assert lines[-1] == f"{path.name}:4: InconclusiveRecording"
 
