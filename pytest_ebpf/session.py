@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import struct
 import threading
 import time
@@ -249,7 +250,7 @@ class Session:
                 self._tell_damage("the eBPF programs no longer run: somebody detached them or killed their keeper")
         if not self._is_examined:
             self._is_examined = True
-            with self.unobserved(entirely=True):
+            with self.unobserved(), _signals_held(), self.unobserved(entirely=True):
                 found = self.engine.examine()
             for damage in found:
                 self._tell_damage(damage)
@@ -1160,6 +1161,16 @@ def open_rings(pids: Iterable[int]) -> int:
         except (FileNotFoundError, PermissionError, ProcessLookupError):  # it ended, or is another user's
             continue
     return count
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Handlers of the test run before or after, where what they do is recorded."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _sessions: set[Session] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_handler_raises_while_the_recording_is_read(pytester: pytest.Pytester) -
     """An exception out of the plugin's own work, as pytest-timeout's, doesn't blind the tests after it."""
     pytester.makepyfile(
         """
-        import os, signal
+        import contextlib, os, signal
         import pytest
         from pytest_ebpf import InconclusiveRecording
 
@@ -81,8 +82,9 @@ def test_handler_raises_while_the_recording_is_read(pytester: pytest.Pytester) -
                 try:
                     signal.setitimer(signal.ITIMER_REAL, delay * 1e-5)
                     while True:
-                        len(ebpf.files())
-                except (Late, InconclusiveRecording):
+                        with contextlib.suppress(InconclusiveRecording):
+                            len(ebpf.files())
+                except Late:
                     pass
 
         def test_next(ebpf):
@@ -96,7 +98,9 @@ def test_handler_raises_while_the_recording_is_read(pytester: pytest.Pytester) -
     pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=2)
 
 
-def test_handler_opens_while_the_recording_is_read(pytester: pytest.Pytester) -> None:
+def test_handler_opens_while_the_recording_is_read(
+    pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
+) -> None:
     """What a signal handler of the test does in the middle of the plugin's work is the test's."""
     pytester.makepyfile(
         """
@@ -118,7 +122,8 @@ def test_handler_opens_while_the_recording_is_read(pytester: pytest.Pytester) ->
             ebpf.assert_syscall("openat", path="/etc/passwd", count=opened)
         """
     )
-    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=1)
+    # Without plugins that have threads, which would take the signals.
+    run(*QUIET).assert_outcomes(passed=1)
 
 
 def test_work_handed_to_an_earlier_tests_process(pytester: pytest.Pytester) -> None:
@@ -193,4 +198,4 @@ def test_losses_of_one_test_are_not_the_next_ones(pytester: pytest.Pytester) -> 
             assert ebpf.complete, ebpf.gaps
         """
     )
-    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=2)
+    pytester.runpytest_subprocess(*QUIET, "--ebpf-memory=8MiB").assert_outcomes(passed=2)
