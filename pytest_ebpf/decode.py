@@ -207,8 +207,10 @@ class SpecFlag(enum.IntFlag):
     FILE_IS_RESULT = 16
 
 
-QUIET_CALLS = frozenset({"brk", "clock_gettime", "futex", "getpid", "madvise", "mmap", "mprotect", "mremap", "munmap"})
-"""What the interpreter itself does while the plugin reads a recording, memory and locks; and the plugin's poke."""
+QUIET_CALLS = frozenset(
+    {"brk", "clock_gettime", "futex", "getpid", "madvise", "mmap", "mprotect", "mremap", "munmap", "rt_sigprocmask"}
+)
+"""What happens while the plugin reads a recording: memory and locks of the interpreter, and the plugin's own calls."""
 
 DECIDING = frozenset({"dirfd", "enum", "fd", "flags", "mode", "pid", "signal"})
 """Kinds of argument whose number decides what a call is about; others say where and how much."""
