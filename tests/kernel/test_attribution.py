@@ -172,22 +172,6 @@ def test_memory_of_children_is_given_back(ebpf: Recording) -> None:
     assert ebpf._session._store.nbytes < 1 << 20
 
 
-@pytest.mark.heavy(reason="thousands of processes")
-def test_starts_that_found_no_room(ebpf: Recording, tmp_path: Path) -> None:
-    """Are a gap with their exact number; and what such a child does later is recorded, and this test's."""
-    for _ in range(500_000):
-        os.getppid()
-    lost = 7
-    children = [subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) for _ in range(lost)]
-    (gap,) = [gap for gap in ebpf.gaps if "starts and ends" in gap.reason]
-    assert gap.count == 2 * lost
-    for number, child in enumerate(children):
-        child.communicate(b"x" * (100 + number))
-    written = ebpf.syscalls("write", comm="cat").known
-    assert sorted(event.ret or 0 for event in written) == [100 + number for number in range(lost)]
-    assert {event.pid for event in written} == {child.pid for child in children}
-
-
 HAND_OVER = '''
 import asyncio, os, queue, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor

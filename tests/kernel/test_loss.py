@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from pytest_ebpf.store import STRIDE
 
 MANY = 5_000_000
 MORE_THAN_A_RING = 1_000_003
+SPARE_BYTES = 4 << 20
 Until = Callable[[Callable[[], bool]], None]
 
 BURST = """
@@ -125,6 +127,32 @@ def test_keeper_that_is_stopped(ebpf: Recording, keeper: int, until: Until) -> N
         burst(300_007)
     later.assert_syscall("getppid", count=300_007)
     assert later.complete, later.gaps
+
+
+@pytest.mark.heavy(reason="thousands of threads")
+def test_starts_that_found_no_room(ebpf: Recording, keeper: int) -> None:
+    """Are a gap with their exact number; and what such a child does later is recorded, and this test's."""
+
+    def lost() -> int:
+        return sum(gap.count for gap in ebpf.gaps if "starts and ends" in gap.reason)
+
+    assert ebpf.complete, ebpf.gaps
+    os.kill(keeper, signal.SIGSTOP)
+    burst(MORE_THAN_A_RING)
+    for _ in range(SPARE_BYTES // STRIDE):
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+    before = lost()
+    children = [subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) for _ in range(7)]
+    assert before
+    assert lost() - before == 2 * 7
+    os.kill(keeper, signal.SIGCONT)
+    for number, child in enumerate(children):
+        child.communicate(b"x" * (100 + number))
+    written = ebpf.syscalls("write", comm="cat").known
+    assert sorted(event.ret or 0 for event in written) == [100 + number for number in range(7)]
+    assert {event.pid for event in written} == {child.pid for child in children}
 
 
 def test_processes_that_start_while_the_ring_is_full(ebpf: Recording, keeper: int, until: Until) -> None:
