@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import engines, features, snippets
+from . import engines, features
 from .errors import EbpfError, EngineUnavailable, ProbeError
 from .options import Settings
 from .stash import RECORDING, SOURCE
@@ -67,10 +67,11 @@ class SessionSource:
         engine.prepare()
         from .amendments import Amendments
         from .session import Session
+        from .snippets import shipped
 
         session = Session(engine, self._harness)
         session.amendments = Amendments.of(self._config.pluginmanager)
-        session.snippets = lambda: snippets.shipped(self._config.pluginmanager)
+        session.snippets = lambda: shipped(self._config.hook.pytest_ebpf_snippets())
         session.start()
         if engine.records_real_calls:
             from . import canary

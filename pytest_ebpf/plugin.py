@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from . import hookspecs, markers, policy, snippets
+from . import hookspecs, markers, policy
 from .engines.base import LENT
 from .errors import EbpfError, InconclusiveRecording
 from .fixtures import SessionSource, ebpf
@@ -90,7 +90,11 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Check the rules and programs for the tests, before a worker of xdist tells which ones it has."""
     try:
-        snippets.shipped(session.config.pluginmanager)
+        programs = session.config.hook.pytest_ebpf_snippets()
+        if programs:
+            from .snippets import shipped
+
+            shipped(programs)
         policy.check(session.items)
     except pytest.UsageError as problem:
         if not hasattr(session.config, "workerinput"):

@@ -15,12 +15,11 @@ __all__ = ["shipped"]
 Answer = Iterable[str | os.PathLike[str]]
 
 
-def shipped(manager: pytest.PytestPluginManager) -> dict[str, Path]:
-    """By their files' names, as tests ask for them.
+def shipped(answers: Iterable[Answer]) -> dict[str, Path]:
+    """By their files' names, as tests ask for them; from what the plugins answered.
 
     Raises UsageError for one that is no file, or whose name another one has.
     """
-    answers: list[Answer] = manager.hook.pytest_ebpf_snippets()
     found: dict[str, Path] = {}
     for answer in answers:
         if isinstance(answer, str | os.PathLike):

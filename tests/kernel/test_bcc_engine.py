@@ -139,9 +139,7 @@ def test_package_of_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Its version, and what it lacks, are named."""
     old_package(tmp_path)
     monkeypatch.setattr(features, "SYSTEM", tmp_path)
-    with pytest.raises(
-        EngineUnavailable, match=r"BCC 0\.12 has no BPF\.ring_buffer_consume, so it is too old"
-    ):
+    with pytest.raises(EngineUnavailable, match=r"BCC 0\.12 has no BPF\.ring_buffer_consume, so it is too old"):
         BccEngine(cache=tmp_path / "cache").start()
 
 
