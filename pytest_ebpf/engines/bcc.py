@@ -32,6 +32,7 @@ BTF = Path("/sys/kernel/btf/vmlinux")
 ITERATOR = "iter/"
 RAW_TRACEPOINT = "raw_tp/"
 LOG_LINES = 20
+MEMORY_HINT = "its compiler needs 1 GB of address space: see ulimit -v"
 LRU_HASH = 9
 
 
@@ -125,7 +126,8 @@ class BccEngine:
             try:
                 codes = compiler.compile_functions(package, source.text, names, defines)
             except compiler.NoCompiler as error:
-                raise EngineUnavailable("start engine bcc", f"{package} can't be loaded: {error}", BCC_HINT) from error
+                hint = MEMORY_HINT if "map segment" in str(error) or "MemoryError" in str(error) else BCC_HINT
+                raise EngineUnavailable("start engine bcc", f"{package} can't be loaded: {error}", hint) from error
             except compiler.CompilerFailed as error:
                 log = "\n".join(str(error).splitlines()[:LOG_LINES])
                 hint = "report it, with the version of BCC: use --ebpf-engine=libbpf meanwhile"
@@ -161,7 +163,9 @@ def _refuse(operation: str, error: kernel.Refused) -> NoReturn:
             "loading eBPF programs needs root, or CAP_BPF and CAP_PERFMON",
         ) from None
     hint = ""
-    if lines:
+    if error.errno == errno.EMFILE:
+        hint, lines = "it needs some 50 file descriptors: see ulimit -n", []
+    elif lines:
         hint = f"the verifier of kernel {platform.release()} refused it: its last lines follow"
     elif error.errno == errno.ENOMEM:
         hint = "free some memory: the recorder needs about 120 MiB of kernel memory"

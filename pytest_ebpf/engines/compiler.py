@@ -11,7 +11,6 @@ import operator
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -97,16 +96,16 @@ def _main() -> None:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(2)
     os.environ["BCC_KERNEL_SOURCE"] = str(HEADERS)
-    with tempfile.NamedTemporaryFile("w", prefix="pytest-ebpf-", suffix=".c", encoding="utf-8") as file:
-        file.write(request["text"])
-        file.flush()
-        flags = [f"-D{name}" for name in (*GUARDS, "BCC_SEC=SEC", *request["defines"])]
-        # Included, the text is not what BCC takes for the user's: it rewrites nothing.
-        try:
-            module = bcc.BPF(text=f'#include "{file.name}"\n', cflags=flags)
-        except Exception:
-            sys.exit(1)  # the compiler has printed why
-        codes = {name: module.dump_func(name.encode()).hex() for name in request["names"]}
+    # Included, the text is not what BCC takes for the user's: it rewrites nothing.
+    file = os.memfd_create("snippets")
+    with open(file, "w", encoding="utf-8", closefd=False) as snippets:
+        snippets.write(request["text"])
+    flags = [f"-D{name}" for name in (*GUARDS, "BCC_SEC=SEC", *request["defines"])]
+    try:
+        module = bcc.BPF(text=f'#include "/proc/self/fd/{file}"\n', cflags=flags)
+    except Exception:
+        sys.exit(1)  # the compiler has printed why
+    codes = {name: module.dump_func(name.encode()).hex() for name in request["names"]}
     sys.stdout.write(json.dumps(codes))
 
 
