@@ -110,8 +110,7 @@ class Stream:
 class Program:
     """One BCC program with its tables and streams."""
 
-    def __init__(self, messages: Any) -> None:
-        self._messages = messages
+    def __init__(self) -> None:
         self._bpf: Any = None
         self._streams: dict[str, Stream] = {}
         self._rings = False
@@ -240,7 +239,7 @@ def scope_macros(scope: Mapping[str, Any], fds: Mapping[str, int]) -> dict[str, 
 def _plain(value: Any) -> Any:
     """A value of a BPF table as plain Python: integers, bytes, lists, and dicts for structs."""
     if isinstance(value, ctypes.Array):
-        if value._type_ in (ctypes.c_char, ctypes.c_ubyte) and value._type_ is ctypes.c_char:
+        if value._type_ is ctypes.c_char:
             return value.value
         return [_plain(each) for each in value]
     if isinstance(value, ctypes.Structure | ctypes.Union):
@@ -271,7 +270,7 @@ def _serve(channel_fd: int, owner: int) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     messages = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the process
     os.dup2(messages.fileno(), 2)
-    program = Program(messages)
+    program = Program()
     channel = socket.socket(fileno=channel_fd)
     send(channel, os.getpid())
     while True:
