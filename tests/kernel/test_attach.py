@@ -343,6 +343,30 @@ def test_printed(ebpf: Recording) -> None:
     assert Counter(second.printed()) == {f"{GETPPID}: first": 1, f"{GETPPID}: second": 1}
 
 
+def test_lost_messages_are_no_list(ebpf: Recording) -> None:
+    """Each processor has a buffer of its own: one that overflowed tells, whichever the program was attached on."""
+    text = f"""
+    RAW_TRACEPOINT_PROBE(sys_enter)
+    {{
+        if (ctx->args[1] == {GETPPID} && EBPF_IN_SCOPE())
+            bpf_trace_printk("a message that fills the buffer, as there are so many of it\\n");
+        return 0;
+    }}
+    """
+    everywhere = os.sched_getaffinity(0)
+    for processor in everywhere:
+        probe = ebpf.attach(text)
+        os.sched_setaffinity(0, {processor})
+        try:
+            for _ in range(50_021):
+                os.getppid()
+        finally:
+            os.sched_setaffinity(0, everywhere)
+        with pytest.raises(InconclusiveRecording, match="messages may be lost"):
+            probe.printed()
+        probe.detach()
+
+
 def test_perf_event(ebpf: Recording) -> None:
     """Page faults, which the kernel counts in software."""
     probe = ebpf.attach(
