@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import subprocess
@@ -373,9 +374,11 @@ def test_perf_event(ebpf: Recording) -> None:
         "BPF_HASH(faults); int on_fault(void *ctx) { if (EBPF_IN_SCOPE()) faults.increment(0); return 0; }"
     )
     probe.attach_perf_event(ev_type=1, ev_config=2, fn_name="on_fault", sample_period=1)
-    memory = bytearray(97 * 4096 * 4)
-    assert probe["faults"][0] >= 97
-    del memory
+    with mmap.mmap(-1, 97 * mmap.PAGESIZE) as memory:
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(97):
+            memory[page * mmap.PAGESIZE] = 1
+        assert probe["faults"][0] >= 97
 
 
 def test_uretprobe(ebpf: Recording) -> None:
