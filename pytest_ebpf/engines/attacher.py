@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import marshal
 import os
+import re
 import select
 import signal
 import socket
@@ -51,6 +52,8 @@ CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 TRACING = Path("/sys/kernel/tracing")
 PRINTED = ": bpf_trace_printk: "
+LOSSES = ("overrun:", "commit overrun:", "dropped events:")
+OLDEST = "oldest event ts:"
 
 
 def send(channel: socket.socket, message: Any) -> None:
@@ -110,14 +113,14 @@ class Stream:
 class Program:
     """One BCC program with its tables and streams."""
 
-    def __init__(self, messages: Any) -> None:
-        self._messages = messages
+    def __init__(self) -> None:
         self._bpf: Any = None
         self._streams: dict[str, Stream] = {}
         self._rings = False
         self._contexts: list[Any] = []
         """Of USDT: BCC switches the probes off when it forgets them."""
         self._mark = ""
+        self._buffers: list[tuple[list[str], float]] = []
 
     def start(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Compile and attach what BCC attaches by itself."""
@@ -164,8 +167,17 @@ class Program:
     def printed(self, _: Mapping[str, Any]) -> tuple[list[str], bool]:
         """What bpf_trace_printk has written since the start, and whether some of it may be lost."""
         text = (TRACING / "trace").read_text(encoding="utf-8", errors="replace")
-        _before, mark, since = text.partition(f"{self._mark}\n")
-        return [line.partition(PRINTED)[2] for line in since.splitlines() if PRINTED in line], not mark
+        before, mark, since = text.partition(f"{self._mark}\n")
+        began = re.search(r"([\d.]+): tracing_mark_write: $", before)
+        lost = (
+            not mark
+            or began is None
+            or any(
+                now[0] != then[0] and now[1] >= float(began[1])
+                for now, then in zip(_trace_buffers(), self._buffers, strict=True)
+            )
+        )
+        return [line.partition(PRINTED)[2] for line in since.splitlines() if PRINTED in line], lost
 
     def syscall_function(self, request: Mapping[str, Any]) -> str:
         """The kernel's function for a system call, as BCC finds it."""
@@ -174,6 +186,7 @@ class Program:
 
     def _mark_printed(self) -> None:
         """The kernel has one buffer for all that programs print: say in it where this program's begins."""
+        self._buffers = _trace_buffers()
         self._mark = f"pytest-ebpf {os.getpid()} {time.monotonic_ns()}"
         if (TRACING / "trace_marker").exists():
             (TRACING / "trace_marker").write_text(self._mark, encoding="ascii")
@@ -240,7 +253,7 @@ def scope_macros(scope: Mapping[str, Any], fds: Mapping[str, int]) -> dict[str, 
 def _plain(value: Any) -> Any:
     """A value of a BPF table as plain Python: integers, bytes, lists, and dicts for structs."""
     if isinstance(value, ctypes.Array):
-        if value._type_ in (ctypes.c_char, ctypes.c_ubyte) and value._type_ is ctypes.c_char:
+        if value._type_ is ctypes.c_char:
             return value.value
         return [_plain(each) for each in value]
     if isinstance(value, ctypes.Structure | ctypes.Union):
@@ -262,6 +275,16 @@ def _show_tracing() -> None:
         libc.mount(b"tracefs", str(TRACING).encode(), b"tracefs", 0, None)
 
 
+def _trace_buffers() -> list[tuple[list[str], float]]:
+    """Of each processor's part of the trace buffer, what it has lost so far, and when the oldest that it holds was."""
+    found = []
+    for stats in sorted(TRACING.glob("per_cpu/cpu*/stats")):
+        lines = stats.read_text(encoding="ascii").splitlines()
+        lost = [line for line in lines if line.startswith(LOSSES)]
+        found.append((lost, max((float(line.split()[-1]) for line in lines if line.startswith(OLDEST)), default=0.0)))
+    return found
+
+
 def _serve(channel_fd: int, owner: int) -> None:
     if os.fork():
         os._exit(0)
@@ -271,7 +294,7 @@ def _serve(channel_fd: int, owner: int) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     messages = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the process
     os.dup2(messages.fileno(), 2)
-    program = Program(messages)
+    program = Program()
     channel = socket.socket(fileno=channel_fd)
     send(channel, os.getpid())
     while True:

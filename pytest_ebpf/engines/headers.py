@@ -17,10 +17,9 @@ __all__ = ["installed_tree", "make_tree"]
 
 STATIC = Path(__file__).parent / "bcc_headers"
 MODULES = Path("/lib/modules")
-KHEADERS = Path("/sys/kernel/kheaders.tar.xz")
 PIECE_BYTES = 1 << 12
 TYPES = "pytest_ebpf_types.h"
-STRUCT, UNION, ENUM, FWD, TYPEDEF, ENUM64 = 4, 5, 6, 7, 8, 19
+STRUCT, UNION, ENUM, TYPEDEF, ENUM64 = 4, 5, 6, 8, 19
 PRINTER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([\w./-]+)[>"]', re.MULTILINE)
 _TRACEPOINT = re.compile(r"\bTRACEPOINT_PROBE\(\s*(\w+)\s*,\s*(\w+)\s*\)|\btracepoint__(\w+?)__(\w+)")

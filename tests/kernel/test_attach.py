@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import subprocess
@@ -347,15 +348,41 @@ def test_printed(ebpf: Recording) -> None:
     assert Counter(second.printed()) == {f"{GETPPID}: first": 1, f"{GETPPID}: second": 1}
 
 
+def test_lost_messages_are_no_list(ebpf: Recording) -> None:
+    """Each processor has a buffer of its own: one that overflowed tells, whichever the program was attached on."""
+    text = f"""
+    RAW_TRACEPOINT_PROBE(sys_enter)
+    {{
+        if (ctx->args[1] == {GETPPID} && EBPF_IN_SCOPE())
+            bpf_trace_printk("a message that fills the buffer, as there are so many of it\\n");
+        return 0;
+    }}
+    """
+    everywhere = os.sched_getaffinity(0)
+    for processor in everywhere:
+        probe = ebpf.attach(text)
+        os.sched_setaffinity(0, {processor})
+        try:
+            for _ in range(50_021):
+                os.getppid()
+        finally:
+            os.sched_setaffinity(0, everywhere)
+        with pytest.raises(InconclusiveRecording, match="messages may be lost"):
+            probe.printed()
+        probe.detach()
+
+
 def test_perf_event(ebpf: Recording) -> None:
     """Page faults, which the kernel counts in software."""
     probe = ebpf.attach(
         "BPF_HASH(faults); int on_fault(void *ctx) { if (EBPF_IN_SCOPE()) faults.increment(0); return 0; }"
     )
     probe.attach_perf_event(ev_type=1, ev_config=2, fn_name="on_fault", sample_period=1)
-    memory = bytearray(97 * 4096 * 4)
-    assert probe["faults"][0] >= 97
-    del memory
+    with mmap.mmap(-1, 97 * mmap.PAGESIZE) as memory:
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(97):
+            memory[page * mmap.PAGESIZE] = 1
+        assert probe["faults"][0] >= 97
 
 
 def test_uretprobe(ebpf: Recording) -> None:
