@@ -21,7 +21,7 @@ class Alike(Sequence[T]):
 
     @abstractmethod
     def kinds(self) -> Iterator[tuple[Hashable, T]]:
-        """Every kind, with one event of it: the first."""
+        """Every kind, with one event of it: the first. In the order of these."""
 
     @abstractmethod
     def of(self, kinds: Collection[Hashable]) -> Alike[T]:

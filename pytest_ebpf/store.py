@@ -412,8 +412,10 @@ class Calls(Alike[SyscallEvent]):
 
     def kinds(self) -> Iterator[tuple[int, SyscallEvent]]:
         """See Alike."""
-        yield from zip(self._chosen, self._told([self._store.first(kind) for kind in self._chosen]), strict=True)
-        yield from zip(self._flying, self._told([*self._flying]), strict=True)
+        with self._silently():
+            firsts = {self._store.first(kind): kind for kind in self._chosen} | {kind: kind for kind in self._flying}
+            order = sorted(firsts, key=self._begun)
+        yield from zip((firsts[position] for position in order), self._told(order), strict=True)
 
     def of(self, kinds: Collection[Hashable]) -> Calls:
         """See Alike."""

@@ -130,7 +130,7 @@ def test_keeper_that_is_stopped(ebpf: Recording, keeper: int, until: Until) -> N
 
 
 @pytest.mark.heavy(reason="thousands of threads")
-def test_starts_that_found_no_room(ebpf: Recording, keeper: int) -> None:
+def test_starts_that_found_no_room(ebpf: Recording, keeper: int, until: Until) -> None:
     """Are a gap with their exact number; and what such a child does later is recorded, and this test's."""
 
     def lost() -> int:
@@ -148,6 +148,7 @@ def test_starts_that_found_no_room(ebpf: Recording, keeper: int) -> None:
     assert before
     assert lost() - before == 2 * 7
     os.kill(keeper, signal.SIGCONT)
+    until(lambda: max(ebpf._session._backlogs) < 0.5)
     for number, child in enumerate(children):
         child.communicate(b"x" * (100 + number))
     written = ebpf.syscalls("write", comm="cat").known
