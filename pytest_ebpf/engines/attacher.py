@@ -130,6 +130,7 @@ class Program:
         with tempfile.TemporaryDirectory(prefix="pytest-ebpf-") as folder:
             if headers.installed_tree() is None:
                 os.environ["BCC_KERNEL_SOURCE"] = str(headers.make_tree(Path(folder), request["text"]))
+                flags += headers.FLAGS
             for where, function in request["usdt"].items():
                 path, _, name = where.partition(":")
                 context = bcc.USDT(path=path, pid=request["usdt_pid"])

@@ -74,12 +74,20 @@ class Types:
                 start += 12
 
     def layouts(self, names: Iterable[str]) -> dict[str, list[Layout]]:
-        """The structs and unions of these names; a kernel may have more than one of a name, or none."""
+        """The structs and unions of these names, or typedefs' names; a kernel may have more than one, or none."""
         wanted = {self._name_offset(name): name for name in names}
         found: dict[str, list[Layout]] = {name: [] for name in wanted.values()}
-        for index, (name_offset, info, size) in self._heads():
-            if name_offset in wanted and info >> 24 & 0x1F in (STRUCT, UNION):
-                found[wanted[name_offset]].append(Layout(size, dict(self._offsets(index, 0))))
+        for index, (name_offset, info, size_or_type) in self._heads():
+            if name_offset not in wanted:
+                continue
+            described = index
+            if info >> 24 & 0x1F == TYPEDEF:  # of a struct that has no name of its own
+                described = self._resolve(size_or_type)
+                if not described or TYPE.unpack_from(self._content, self._starts[described])[0]:
+                    continue
+            _, info_of_it, size = TYPE.unpack_from(self._content, self._starts[described])
+            if info_of_it >> 24 & 0x1F in (STRUCT, UNION):
+                found[wanted[name_offset]].append(Layout(size, dict(self._offsets(described, 0))))
         return found
 
     def function(self, name: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import platform
 import re
@@ -12,21 +13,33 @@ from pathlib import Path
 from typing import Any
 
 from . import _ffi
+from .btf import Types
 
-__all__ = ["installed_tree", "make_tree"]
+__all__ = ["FLAGS", "declarations", "installed_tree", "make_tree"]
 
 STATIC = Path(__file__).parent / "bcc_headers"
+BTF = Path("/sys/kernel/btf/vmlinux")
 MODULES = Path("/lib/modules")
 PIECE_BYTES = 1 << 12
 TYPES = "pytest_ebpf_types.h"
 STRUCT, UNION, ENUM, TYPEDEF, ENUM64 = 4, 5, 6, 8, 19
 PRINTER = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+FLAGS = ("-fms-extensions", "-Wno-microsoft-anon-tag")
+"""For the compiler: newer kernels have structs with a name as members without one."""
+WIDEST = 64
+"""Bits of a run of bit fields. A longer one is a single integer for clang, which BCC lets it lay out for this machine's
+processor before it makes code for BPF, where an integer of that size is aligned otherwise: what follows would move.
+"""
+_BITFIELDS = re.compile(r"(?:^\t+[^\n{}]*: \d+;\n)+", re.MULTILINE)
+_DECLARED = re.compile(r"^((?:struct|union) \w+) \{$|^\}(?: __attribute__\(\(packed\)\))? (\w+);$", re.MULTILINE)
+_RENAMED = re.compile(r"___\d+$")
+"""What libbpf adds to the name of a second type of that name."""
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([\w./-]+)[>"]', re.MULTILINE)
 _TRACEPOINT = re.compile(r"\bTRACEPOINT_PROBE\(\s*(\w+)\s*,\s*(\w+)\s*\)|\btracepoint__(\w+?)__(\w+)")
 TRACING = Path("/sys/kernel/tracing/events")
 _WORD = re.compile(r"\b[A-Za-z_]\w*\b")
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "btf__load_vmlinux_btf": (ctypes.c_void_p, []),
+    "btf__new": (ctypes.c_void_p, [ctypes.c_char_p, ctypes.c_uint32]),
     "btf__free": (None, [ctypes.c_void_p]),
     "btf__type_cnt": (ctypes.c_uint32, [ctypes.c_void_p]),
     "btf__type_by_id": (ctypes.POINTER(ctypes.c_uint32), [ctypes.c_void_p, ctypes.c_uint32]),
@@ -71,7 +84,7 @@ def make_tree(folder: Path, text: str) -> Path:
         category, event = [group for group in groups if group]
         words.update(_WORD.findall(_format(category, event)))
     own = set(re.findall(r"\b(?:struct|union|enum)\s+(\w+)\s*\{", text))
-    types = _declarations(words - own - _declared())
+    types = declarations(words - own - _declared(), BTF.read_bytes())
     (include / TYPES).write_text(f"#pragma once\n#include <linux/types.h>\n{types}", encoding="utf-8")
     return folder
 
@@ -91,13 +104,21 @@ def _declared() -> set[str]:
     return types | set(re.findall(r"^#define (\w+)", text, re.MULTILINE))
 
 
-def _declarations(names: Iterable[str]) -> str:
-    """C declarations of the kernel's types of these names, and of all that they are made of."""
+def declarations(names: Iterable[str], content: bytes) -> str:
+    """C declarations of a kernel's types of these names, from its BTF, and of all that they are made of.
+
+    A program that another layout would be compiled into is refused by the compiler. Raises OSError.
+    """
+    text = _shorten(_dump(names, content))
+    return text + _checks(text, Types(content))
+
+
+def _dump(names: Iterable[str], content: bytes) -> str:
     library = _ffi.libbpf()
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
-    btf = library.btf__load_vmlinux_btf()
+    btf = library.btf__new(content, len(content))
     if not btf:
         raise OSError(ctypes.get_errno(), "the kernel's BTF can't be read")
     pieces: list[str] = []
@@ -123,3 +144,45 @@ def _declarations(names: Iterable[str]) -> str:
     library.btf_dump__free(dump)
     library.btf__free(btf)
     return "".join(pieces)
+
+
+def _shorten(text: str) -> str:
+    """The same layout, in which no run of bit fields is longer than WIDEST: most are padding."""
+    breaks = itertools.count(1)
+
+    def shorten(run: re.Match[str]) -> str:
+        lines = []
+        bits = 0
+        for line in run[0].splitlines(keepends=True):
+            width = int(line.rpartition(": ")[2].rstrip(";\n"))
+            if bits + width > WIDEST:
+                lines.append(f"\tchar __pad_{next(breaks)}[0];\n")
+                bits = 0
+            lines.append(line)
+            bits += width
+        return "".join(lines)
+
+    return _BITFIELDS.sub(shorten, text)
+
+
+def _checks(text: str, types: Types) -> str:
+    """Assertions in C that the types declared in a text are laid out as the kernel's are."""
+    declared = {found[1] or found[2]: "" for found in _DECLARED.finditer(text)}
+    kernels = {name: name.rpartition(" ")[2] for name in declared}
+    found = types.layouts({*kernels.values(), *(_RENAMED.sub("", name) for name in kernels.values())})
+    checks = []
+    for name, known in kernels.items():
+        layouts = found[known] or found[_RENAMED.sub("", known)]
+        fields = set.intersection(*(set(layout.offsets) for layout in layouts)) if layouts else set()
+        sizes = {layout.size for layout in layouts}
+        checks.append(_check(name, "its size", f"sizeof({name})", sizes))
+        for each in sorted(fields):
+            offsets = {layout.offsets[each] for layout in layouts}
+            checks.append(_check(name, each, f"__builtin_offsetof({name}, {each})", offsets))
+    return "".join(checks)
+
+
+def _check(name: str, what: str, expression: str, values: Iterable[int]) -> str:
+    """One of the values; none if the kernel's BTF has no such type."""
+    condition = " || ".join(f"{expression} == {value}" for value in sorted(values)) or "0"
+    return f'_Static_assert({condition}, "{name}: {what} is not where the running kernel has it");\n'
