@@ -270,7 +270,10 @@ class SyscallEvent:
 
     def _says(self, hook: Hook) -> bool:
         """Whether the call itself says what the hook does."""
-        known = {*self.paths, self.address and self.address.path, self.started and self.started.exe, None}
+        named = self.address.path if self.address is not None else None
+        known = {*self.paths, named, self.started and self.started.exe, None}
+        if named is not None and not named.startswith(("/", "@")):
+            known.update(path for path in hook.paths if path is not None and path.endswith(f"/{named}"))
         return hook.address is None and known.issuperset(hook.paths)
 
 

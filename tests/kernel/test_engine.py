@@ -15,6 +15,7 @@ import pytest
 
 import pytest_ebpf
 from pytest_ebpf import EngineUnavailable, InconclusiveRecording, ProbeError
+from pytest_ebpf.attachment import SWITCH
 from pytest_ebpf.engines import _ffi, libbpf, loader
 from pytest_ebpf.engines.keeper import KeptEngine
 from pytest_ebpf.engines.variant import of_kernel
@@ -24,8 +25,9 @@ OBJECTS = Path(pytest_ebpf.__file__).parent / "objects" / platform.machine() / (
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> Path:
-    """A copy of the eBPF objects, to be spoilt."""
+def objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the eBPF objects, to be spoilt: those without hooks, as the others give way to them."""
+    monkeypatch.setenv(SWITCH, "none")
     return Path(shutil.copytree(OBJECTS, tmp_path / "objects"))
 
 

@@ -313,6 +313,27 @@ def test_long_and_unreadable_arguments_of_programs(ebpf: Recording, libc: ctypes
     assert ebpf.complete, ebpf.gaps
 
 
+def test_name_that_is_longer_than_a_path(ebpf: Recording, tmp_path: Path) -> None:
+    """Of a file far down, by way of descriptors: what doesn't fit is unknown, and what follows is as it was."""
+    at = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(67):
+        os.mkdir("n" * 251, dir_fd=at)
+        below = os.open("n" * 251, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open("leaf", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+    os.close(os.open(tmp_path, os.O_RDONLY))
+    event = ebpf.syscalls("openat", flags="O_CREAT").first
+    assert event is not None
+    assert event.realpath is None
+    with pytest.raises(InconclusiveRecording):
+        ebpf.assert_no_file_access("/etc/shadow")
+    last = ebpf.syscalls("openat").last
+    assert last is not None
+    assert last.realpath == str(tmp_path)
+
+
 def test_the_root_is_a_directory(ebpf: Recording) -> None:
     """It has no parent, and stands in a tree all the same."""
     fd = os.open("/", os.O_RDONLY)

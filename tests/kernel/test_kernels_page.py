@@ -54,6 +54,26 @@ def test_longest_name(ebpf: Recording, row: dict[str, str], tmp_path: Path) -> N
     assert opened.realpath == (f"{tmp_path}/{'d/' * DEEP}leaf" if limit > DEEP else None)
 
 
+@pytest.mark.parametrize("count", [23, 2000])
+def test_strings_of_a_failed_execve(ebpf: Recording, row: dict[str, str], tmp_path: Path, count: int) -> None:
+    """They are known, each longer than a page, up to so many; with more of them it is unknown what was asked for."""
+    cell = row["strings of a failed execve"]
+    limit = None if cell == "no limit" else int(cell.replace(",", ""))
+    long = [f"{number}".ljust(5000, "y") for number in range(count if count < 1000 else 0)]
+    strings = ["/nothing", *(long or (f"{number}" for number in range(count)))]
+    with pytest.raises(FileNotFoundError):
+        os.execv("/nothing", strings)
+    refused = ebpf.syscalls("execve").known
+    assert len(refused) == 1
+    if limit is None or count < limit:
+        assert refused[0].args["argv"] == tuple(strings)
+        assert ebpf.complete, ebpf.gaps
+    else:
+        assert refused[0].args["argv"] != tuple(strings)
+        with pytest.raises(InconclusiveRecording):
+            ebpf.assert_no_syscall("execve", argv=("/nothing", "x"))
+
+
 def test_io_uring(ebpf: Recording, row: dict[str, str]) -> None:
     """Where operations aren't shown, a use of it is a gap."""
     libc = ctypes.CDLL(None, use_errno=True)

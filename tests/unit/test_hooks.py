@@ -95,6 +95,14 @@ def test_real_path_of_a_call() -> None:
     assert str(hooks.amend(replace(passed, text="unlink()"), [replace(hook, paths=("/fine",))])) == "unlink()"
 
 
+def test_socket_that_a_bind_made() -> None:
+    """A relative name is the same thing said; another name is not."""
+    made = Hook("security_path_mknod", ("create",), ("/work/name",), text="[kernel] x")
+    for path, text in (("name", "bind()"), ("/work/name", "bind()"), ("me", "bind()  [kernel] x")):
+        bound = replace(call("bind", address=Address("AF_UNIX", path=path)), text="bind()")
+        assert str(hooks.amend(bound, [made])) == text
+
+
 def test_address_of_a_call() -> None:
     """The one that the kernel used; of several in one call, another one."""
     hook = Hook("security_socket_connect", ("connect",), address=INET("10.0.0.1", 80))
