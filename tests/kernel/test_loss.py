@@ -47,6 +47,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+@pytest.mark.heavy(reason="a million calls")
 def test_five_million_while_no_other_code_runs(ebpf: Recording) -> None:
     """A loop in C that keeps the interpreter's lock: no code of the plugin runs in this process meanwhile."""
     ebpf.syscalls("swapoff")
@@ -66,6 +67,7 @@ def test_memory_is_given_back(ebpf: Recording) -> None:
     assert int(rss) << 10 < 4 << 20
 
 
+@pytest.mark.heavy(reason="a million calls")
 def test_many_processes_at_once(ebpf: Recording) -> None:
     """Each as fast as it can."""
     children = []
@@ -80,6 +82,7 @@ def test_many_processes_at_once(ebpf: Recording) -> None:
     assert ebpf.complete, ebpf.gaps
 
 
+@pytest.mark.heavy(reason="a million calls")
 def test_many_blobs(ebpf: Recording, tmp_path: Path) -> None:
     """Paths are moved away like events are."""
     path = str(tmp_path / "nothing")
@@ -101,6 +104,7 @@ def keeper(ebpf: Recording) -> Iterator[int]:
     os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.heavy(reason="a million calls")
 def test_keeper_that_is_stopped(ebpf: Recording, keeper: int, until: Until) -> None:
     """Counts stay exact; what needs more than them can't be decided; and it goes on when the keeper does."""
     assert ebpf.complete, ebpf.gaps
@@ -256,6 +260,7 @@ def test_a_child_has_no_part_of_it(ebpf: Recording) -> None:
     assert ebpf.complete
 
 
+@pytest.mark.heavy(reason="a million calls")
 def test_looks_while_others_are_at_work(ebpf: Recording) -> None:
     """What the keeper moves away while it is read comes once, and in order."""
     threads = [threading.Thread(target=burst, args=(300_007,)) for _ in range(3)]
