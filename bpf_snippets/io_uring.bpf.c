@@ -156,6 +156,7 @@ INLINE void take_socket_address(struct event *event, struct io_connect *connect)
 SEC("raw_tp/io_uring_submit_req")
 int on_ring_submit(struct bpf_raw_tracepoint_args *ctx)
 {
+	ALONE;
 	u32 slot = slot_of(bpf_get_current_pid_tgid());
 	struct task *task = enter(slot);
 	struct control *c = control();

@@ -39,6 +39,7 @@ INLINE void introduce(struct event *event, struct task *task, struct task_struct
 SEC("raw_tp/task_newtask")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
+	ALONE;
 	u32 parent_slot = slot_of(bpf_get_current_pid_tgid());
 	struct task *parent = enter(parent_slot);
 	struct control *c = control();
@@ -109,6 +110,7 @@ INLINE void take_executed_path(struct task *task, struct linux_binprm *bprm)
 SEC("raw_tp/sched_process_exec")
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
+	ALONE;
 	struct task_struct *current = (void *)ctx->args[0];
 	u32 old_tid = ctx->args[1];
 	struct linux_binprm *bprm = (void *)ctx->args[2];
@@ -150,6 +152,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sched_process_exit")
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
+	ALONE;
 	struct task_struct *current = (void *)ctx->args[0];
 	u32 tid = bpf_get_current_pid_tgid();
 	u32 slot = slot_of(tid);
@@ -195,6 +198,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sched_waking")
 int on_waking(struct bpf_raw_tracepoint_args *ctx)
 {
+	ALONE;
 	struct task_struct *woken = (void *)ctx->args[0];
 	struct task *task = followed(READ(woken, pid));
 	if (!task || !task->waiting)
@@ -274,6 +278,7 @@ GLOBAL int is_ordered(u64 leader_address, u32 ordered)
 SEC("iter/task")
 int on_task_iterated(struct bpf_iter__task *ctx)
 {
+	ALONE;
 	struct task_struct *each = ctx->task;
 	u32 reader_pid = bpf_get_current_pid_tgid() >> 32;
 	u32 zero = 0;

@@ -227,6 +227,7 @@ INLINE bool is_muted(struct task *task, struct spec *spec)
 SEC("raw_tp/sys_enter")
 int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 {
+	ALONE;
 	u32 slot = slot_of(bpf_get_current_pid_tgid());
 	if (!slot)
 		return 0;
@@ -288,6 +289,7 @@ INLINE void finish(struct task *task, u64 ret)
 SEC("raw_tp/sys_exit")
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 {
+	ALONE;
 	u32 slot = slot_of(bpf_get_current_pid_tgid());
 	if (!slot)
 		return 0;

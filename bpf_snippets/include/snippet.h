@@ -81,6 +81,29 @@ static void *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static u64 (*const bpf_get_attach_cookie)(void *context) = (void *)174;
 #endif
 
+/* Since Linux 7.0 a program at a tracepoint can be preempted, by another one which uses the same memory of the processor;
+ * and meanwhile the kernel leaves out the same program in other tasks. So each begins with ALONE, which holds until it
+ * returns.
+ */
+#if defined(PREEMPTIBLE)
+#if defined(BCC)
+static void (*const bpf_preempt_disable)(void) = (void *)0x7c000000; /* see engines/linker.py */
+static void (*const bpf_preempt_enable)(void) = (void *)0x7c000001;
+#else
+extern void bpf_preempt_disable(void) SEC(".ksyms");
+extern void bpf_preempt_enable(void) SEC(".ksyms");
+#endif
+INLINE void let_others(bool *alone)
+{
+	bpf_preempt_enable();
+}
+#define ALONE                                                                                                          \
+	bool alone_ __attribute__((cleanup(let_others)));                                                              \
+	bpf_preempt_disable()
+#else
+#define ALONE
+#endif
+
 /* The bytes that were read, with the NUL: older kernels count an empty string as 0. */
 INLINE long bpf_probe_read_user_str(void *to, u32 size, const void *from)
 {

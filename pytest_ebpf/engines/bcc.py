@@ -95,6 +95,7 @@ class BccEngine:
                 continue
             program = linker.link(function.name, codes, source.functions, ids)
             code = linker.with_maps(program.code, list(maps.values()))
+            code = linker.with_kernel_functions(code, types.function)
             name, hook = function.name, self._variant.hook(function.hook)
             if hook.startswith(ITERATOR):
                 target = types.function(f"bpf_iter_{hook.removeprefix(ITERATOR)}")
@@ -121,7 +122,7 @@ class BccEngine:
     def _compiled(self, package: Path, source: Source) -> dict[str, bytes]:
         names = [function.name for function in source.functions]
         names += [f"map_{name}" for name in source.maps] + [f"size_{name}" for name in source.structs]
-        defines = ("BCC", "OLD_KERNEL") if self._variant.old else ("BCC",)
+        defines = ("BCC", *self._variant.defines)
         key = json.dumps([source.text, names, defines, compiler.version(package)])
         kept = self._cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         codes = _kept_codes(kept, names)

@@ -38,7 +38,7 @@ class LibbpfEngine:
         self._variant = of_kernel()
         self._kind = ""
         """Of the hooks: see attachment.py."""
-        folder = f"{OBJECTS}/{os.uname().machine}{'/old' if self._variant.old else ''}"
+        folder = f"{OBJECTS}/{os.uname().machine}/{self._variant.folder}".rstrip("/")
         self._folder = str(objects or folder)
         self._objects: list[int] = []
         self._fds: list[int] = []

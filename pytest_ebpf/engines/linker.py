@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..errors import ProbeError
 from .btf import Builder
 from .source import CALL_NUMBER, Function
 
-__all__ = ["Program", "describe", "link", "stores", "with_maps"]
+__all__ = ["Program", "describe", "link", "stores", "with_kernel_functions", "with_maps"]
 
 INSTRUCTION = struct.Struct("<BBhi")
 BYTES = INSTRUCTION.size
@@ -17,6 +18,11 @@ CALL, EXIT, LOAD_WIDE = 0x85, 0x95, 0x18
 MOVE, STORE = 0xB7, 0x7B
 MAP_FD, CALL_FUNCTION, FUNCTION_ADDRESS = 1, 1, 4
 """Kinds in the source register's place: of a wide load, of a call, of a wide load."""
+CALL_KERNEL = 2
+"""Likewise, of a call."""
+KERNEL_FUNCTION = 0x7C000000
+"""Added to the number of one of KERNEL_FUNCTIONS where it is called: see snippet.h."""
+KERNEL_FUNCTIONS = ("bpf_preempt_disable", "bpf_preempt_enable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,19 @@ def with_maps(code: bytes, fds: Sequence[int]) -> bytes:
     return bytes(patched)
 
 
+def with_kernel_functions(code: bytes, find: Callable[[str], int | None]) -> bytes:
+    """The code with the ids of the kernel's own functions, by which it calls them; ``find`` gives that of a name."""
+    patched = bytearray(code)
+    for at, operation, registers, offset, value in _instructions(code):
+        if operation == CALL and registers >> 4 == 0 and value >= KERNEL_FUNCTION:
+            name = KERNEL_FUNCTIONS[value - KERNEL_FUNCTION]
+            index = find(name)
+            if index is None:
+                raise ProbeError("link the programs", f"this kernel has no function {name}")
+            INSTRUCTION.pack_into(patched, at * BYTES, operation, registers | CALL_KERNEL << 4, offset, index)
+    return bytes(patched)
+
+
 def stores(code: bytes) -> dict[int, int]:
     """What a function that only stores constants through its parameter would store, by offset."""
     registers: dict[int, int] = {}
@@ -110,7 +129,7 @@ def _instructions(code: bytes) -> Iterator[tuple[int, int, int, int, int]]:
 def _references(code: bytes) -> Iterator[tuple[int, int, int]]:
     """(number of the instruction, kind, index of the function) of each call and each address of a function."""
     for at, operation, registers, _, value in _instructions(code):
-        if operation == CALL and value >= CALL_NUMBER:
+        if operation == CALL and CALL_NUMBER <= value < KERNEL_FUNCTION:
             yield at, CALL_FUNCTION, value - CALL_NUMBER
         elif operation == LOAD_WIDE and registers >> 4 == FUNCTION_ADDRESS:
             yield at, FUNCTION_ADDRESS, value

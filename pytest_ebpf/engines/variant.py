@@ -23,13 +23,29 @@ class Variant:
     """Which snippets to load, how they were compiled, and where their programs go."""
 
     def __init__(
-        self, snippets: tuple[str, ...] = SNIPPETS, old: bool = False, hooks: Mapping[str, str] | None = None
+        self,
+        snippets: tuple[str, ...] = SNIPPETS,
+        old: bool = False,
+        hooks: Mapping[str, str] | None = None,
+        preemptible: bool = False,
     ) -> None:
         self.snippets = snippets
         self.old = old
         """Compiled with OLD_KERNEL: bounded loops in the place of bpf_loop."""
         self.hooks: Mapping[str, str] = hooks or {}
         """Other names that a hook has on this kernel."""
+        self.preemptible = preemptible
+        """Compiled with PREEMPTIBLE: each program keeps others from its processor."""
+
+    @property
+    def folder(self) -> str:
+        """Where its objects are, below those of the machine."""
+        return "old" if self.old else "preemptible" if self.preemptible else ""
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """What its snippets are compiled with."""
+        return ("OLD_KERNEL",) if self.old else ("PREEMPTIBLE",) if self.preemptible else ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -56,7 +72,7 @@ def of_kernel(release: str | None = None) -> Variant:
     # io_uring's operations are read from struct io_kiocb, which has them since Linux 6.0.
     snippets = SNIPPETS if numbers >= (6, 0) else tuple(name for name in SNIPPETS if name != "io_uring")
     hooks = {} if numbers >= (6, 4) else {RING_SUBMIT: "raw_tp/io_uring_submit_sqe"}
-    return Variant(snippets, numbers < (5, 17), hooks)
+    return Variant(snippets, numbers < (5, 17), hooks, numbers >= (7, 0))
 
 
 def _numbers(release: str) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from pytest_ebpf.engines.keeper import KeptEngine
 from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.recording import Recording
 
-OBJECTS = Path(pytest_ebpf.__file__).parent / "objects" / platform.machine() / ("old" if of_kernel().old else "")
+OBJECTS = Path(pytest_ebpf.__file__).parent / "objects" / platform.machine() / of_kernel().folder
 
 
 @pytest.fixture

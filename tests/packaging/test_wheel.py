@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-VARIANTS = ("", "fentry/", "kprobe/", "old/", "old/kprobe/")
+VARIANTS = ("", "fentry/", "kprobe/", "old/", "old/kprobe/", "preemptible/", "preemptible/kprobe/")
 SNIPPETS = ("recorder.bpf",)
 ARCHES = ("aarch64", "x86_64")
 EM_BPF = 247

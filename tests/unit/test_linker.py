@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from pytest_ebpf import ProbeError
 from pytest_ebpf.engines import btf, linker
 from pytest_ebpf.engines.source import CALL_NUMBER, Function
 
@@ -59,6 +60,17 @@ def test_helpers_and_maps_stay() -> None:
     patched = unpacked(linker.with_maps(program.code, [101, 103, 107]))
     assert patched[0] == (0x18, 1 | 1 << 4, 0, 107)
     assert patched[4] == (0x18, 1 | 4 << 4, 0, 5)
+
+
+def test_functions_of_the_kernel() -> None:
+    """By their ids in the kernel's BTF; one that it hasn't got is named."""
+    code = call(0x7C000000) + call(1) + call(0x7C000001) + EXIT
+    assert linker.link("main", {"main": code}, (MAIN,), TYPES).code == code
+    ids = {"bpf_preempt_disable": 1001, "bpf_preempt_enable": 1002}
+    linked = unpacked(linker.with_kernel_functions(code, ids.get))
+    assert linked[:3] == [(0x85, 2 << 4, 0, 1001), (0x85, 0, 0, 1), (0x85, 2 << 4, 0, 1002)]
+    with pytest.raises(ProbeError, match="this kernel has no function bpf_preempt_enable"):
+        linker.with_kernel_functions(code, {"bpf_preempt_disable": 1001}.get)
 
 
 def test_only_what_is_called() -> None:

@@ -87,7 +87,7 @@ def functions(elf: bytes) -> Iterator[tuple[str, int, set[str]]]:
             target = moved.get((function.section, at))
             if code == CALL and source == 1 and target is None:
                 called.add(named[function.section, at + 8 + value * 8])
-            elif code == CALL and source == 1 and target is not None:
+            elif code == CALL and source == 1 and target is not None and target.section:  # 0: the kernel's own function
                 start = 0 if target.kind == FUNCTION else (value + 1) * 8
                 called.add(named[target.section, target.value + start])
             elif code == LOAD_WIDE and target is not None and target.kind in (FUNCTION, SECTION):

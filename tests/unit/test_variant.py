@@ -8,6 +8,21 @@ from pytest_ebpf.engines.variant import of_kernel
 
 
 @pytest.mark.parametrize(
+    "release, folder, defines",
+    [
+        ("5.16.20", "old", ("OLD_KERNEL",)),
+        ("5.17.0", "", ()),
+        ("6.19.11", "", ()),
+        ("7.0.0-rc1", "preemptible", ("PREEMPTIBLE",)),
+    ],
+)
+def test_how_it_is_compiled(release: str, folder: str, defines: tuple[str, ...]) -> None:
+    """One of three ways."""
+    found = of_kernel(release)
+    assert (found.folder, found.defines) == (folder, defines)
+
+
+@pytest.mark.parametrize(
     "release, old, missing, hook",
     [
         ("5.10.0-32-amd64", True, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
