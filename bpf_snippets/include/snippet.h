@@ -83,19 +83,27 @@ static u64 (*const bpf_get_attach_cookie)(void *context) = (void *)174;
 
 /* Since Linux 7.0 a program at a tracepoint can be preempted, by another one which uses the same memory of the processor;
  * and meanwhile the kernel leaves out the same program in other tasks. So each begins with ALONE, which holds until it
- * returns.
+ * returns. That others may run again is said with interrupts off, in which nobody is preempted: a switch that is due comes
+ * when the program has ended.
  */
 #if defined(PREEMPTIBLE)
-#if defined(BCC)
-static void (*const bpf_preempt_disable)(void) = (void *)0x7c000000; /* see engines/linker.py */
+#if defined(BCC) /* see engines/linker.py */
+static void (*const bpf_preempt_disable)(void) = (void *)0x7c000000;
 static void (*const bpf_preempt_enable)(void) = (void *)0x7c000001;
+static void (*const bpf_local_irq_save)(unsigned long *flags) = (void *)0x7c000002;
+static void (*const bpf_local_irq_restore)(unsigned long *flags) = (void *)0x7c000003;
 #else
 extern void bpf_preempt_disable(void) SEC(".ksyms");
 extern void bpf_preempt_enable(void) SEC(".ksyms");
+extern void bpf_local_irq_save(unsigned long *flags) SEC(".ksyms");
+extern void bpf_local_irq_restore(unsigned long *flags) SEC(".ksyms");
 #endif
 INLINE void let_others(bool *alone)
 {
+	unsigned long flags;
+	bpf_local_irq_save(&flags);
 	bpf_preempt_enable();
+	bpf_local_irq_restore(&flags);
 }
 #define ALONE                                                                                                          \
 	bool alone_ __attribute__((cleanup(let_others)));                                                              \

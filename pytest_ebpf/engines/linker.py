@@ -22,7 +22,7 @@ CALL_KERNEL = 2
 """Likewise, of a call."""
 KERNEL_FUNCTION = 0x7C000000
 """Added to the number of one of KERNEL_FUNCTIONS where it is called: see snippet.h."""
-KERNEL_FUNCTIONS = ("bpf_preempt_disable", "bpf_preempt_enable")
+KERNEL_FUNCTIONS = ("bpf_preempt_disable", "bpf_preempt_enable", "bpf_local_irq_save", "bpf_local_irq_restore")
 
 
 @dataclass(frozen=True, slots=True)
