@@ -38,7 +38,7 @@ class Choice:
     def __str__(self) -> str:
         system = f"{platform.system()} {platform.release()} {platform.machine()}"
         if self.problem is None:
-            return f"engine {self.engine} ({self.why}), {system}, kernel hooks: {hooks(self.engine) or 'none'}"
+            return f"engine {self.engine} ({self.why}), {system}, kernel hooks: {hooks() or 'none'}"
         hint = f" ({self.problem.hint})" if self.problem.hint else ""
         return f"no engine on {system}: {self.problem.cause}{hint}"
 
@@ -57,9 +57,9 @@ def choose(wanted: str, lent: str | None = None) -> Choice:
     return _choice("libbpf", "auto: the kernel has BTF")
 
 
-def hooks(engine: str) -> str:
-    """By which kind of program the engine watches functions of this kernel; "" if it watches none."""
-    return next(iter(kinds()), "") if engine == "libbpf" else ""
+def hooks() -> str:
+    """By which kind of program functions of this kernel are watched; "" if none are."""
+    return next(iter(kinds()), "")
 
 
 def bcc_package() -> Path | None:

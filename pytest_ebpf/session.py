@@ -92,6 +92,8 @@ FULL = 0.75
 """Of a ring: how much the keeper may leave in it that was read."""
 ROOM_NS = 500_000_000
 """How long it is waited for."""
+LATELY_NS = 1_000_000_000
+"""For how long tests of which nothing is recorded rely on an engine that was asked how it is."""
 PATIENCE_NS = 1_000_000_000
 """How long a task may be on its way to its end, or the thread that runs the tests between two stores."""
 POKES = 3
@@ -158,6 +160,8 @@ class Session:
         self._starting = self._numbers(FORKS) | self._executing
         self._is_examined = False
         """Whether the engine was asked, in the current test, how it is."""
+        self._examined_ns = 0
+        """When it was asked last."""
         self._harness: frozenset[int] = harness
         self._local = threading.local()
         self._lock = threading.RLock()
@@ -227,8 +231,12 @@ class Session:
         self._words = {}
         self._control = memoryview(bytearray(CONTROL_BYTES)).cast("I")
 
-    def _check_alive(self) -> None:
-        """Prove that the programs still run, by a call that is not recorded, as they were told to; else leave a gap."""
+    def _check_alive(self, *, is_blank: bool = False) -> None:
+        """Prove that the programs still run, by a call that is not recorded, as they were told to; else leave a gap.
+
+        That call tells of the programs for system calls alone, which is enough while nothing was recorded: processes,
+        programs and rings begin with one. The engine is then asked how the others are only if it wasn't lately.
+        """
         slot = self._own_slot()
         if not slot:
             self._break(
@@ -248,8 +256,9 @@ class Session:
                     break
             else:
                 self._tell_damage("the eBPF programs no longer run: somebody detached them or killed their keeper")
-        if not self._is_examined:
-            self._is_examined = True
+        now = time.monotonic_ns()
+        if not (self._is_examined or (is_blank and now - self._examined_ns < LATELY_NS)):
+            self._is_examined, self._examined_ns = True, now
             with self.unobserved(), _signals_held(), self.unobserved(entirely=True):
                 found = self.engine.examine()
             for damage in found:
@@ -763,10 +772,11 @@ class Session:
             return False
         with self._lock, self.unobserved():
             self._check_kept(part)
+            is_flying = any(raw.segment >= self._kept_from for raw in self._in_flight())
             self._drain()
-            if self._store.blocks or self._in_flight():
+            if is_flying or self._store.blocks:
                 return False
-            self._check_alive()
+            self._check_alive(is_blank=True)
             return not self._broken and not any(self._control[word] for word in LOSSES)
 
     def living(self, owner: Owner, part: Segments) -> list[Process]:

@@ -18,9 +18,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..attachment import KINDS, kinds
 from ..errors import EngineUnavailable, ProbeError
 from ..features import BCC_HINT, bcc_package
-from . import compiler, kernel, linker
+from . import compiler, hooks, kernel, linker
 from .base import Probe, Started
 from .btf import Layout, Types
 from .source import Source, kernel_structs, read, translate
@@ -29,8 +30,8 @@ from .variant import of_kernel
 __all__ = ["BccEngine"]
 
 BTF = Path("/sys/kernel/btf/vmlinux")
-ITERATOR = "iter/"
-RAW_TRACEPOINT = "raw_tp/"
+HOOKS = "hooks"
+"""The snippet that watches functions of the kernel."""
 LOG_LINES = 20
 MEMORY_HINT = "its compiler needs 1 GB of address space: see ulimit -v"
 LRU_HASH = 9
@@ -45,6 +46,8 @@ class BccEngine:
         self._snippets = snippets or _snippets()
         self._cache = cache or _cache()
         self._variant = of_kernel()
+        self._kind = ""
+        """Of the hooks: see attachment.py."""
         self._fds: list[int] = []
         self._iterator = 0
         self.links: list[tuple[str, int, int]] = []
@@ -57,17 +60,21 @@ class BccEngine:
             raise EngineUnavailable(
                 "start engine bcc", "the Python package of BCC is not in any of the distribution's folders", BCC_HINT
             )
-        try:
-            return self._start(package)
-        except BaseException:
-            self.stop()
-            raise
+        for self._kind in (*kinds(), ""):
+            try:
+                return self._start(package)
+            except BaseException as error:
+                self.stop()
+                if not (self._kind and isinstance(error, (EngineUnavailable, ProbeError))):
+                    raise  # else without these hooks
+        raise AssertionError("unreachable")
 
     def stop(self) -> None:
         """See base.Engine."""
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()
+        self.links.clear()
 
     def iterator(self) -> int:
         """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
@@ -96,33 +103,46 @@ class BccEngine:
             program = linker.link(function.name, codes, source.functions, ids)
             code = linker.with_maps(program.code, list(maps.values()))
             code = linker.with_kernel_functions(code, types.function)
-            name, hook = function.name, self._variant.hook(function.hook)
-            if hook.startswith(ITERATOR):
-                target = types.function(f"bpf_iter_{hook.removeprefix(ITERATOR)}")
-                if target is None:
-                    raise ProbeError(f"attach {name} to {hook}", "this kernel has no such iterator")
-                loaded = self._load(name, code, described, program.places, target)
-                link = self._iterator = self._hold(f"attach {name} to {hook}", kernel.attach_iterator, loaded)
-            else:
-                loaded = self._load(name, code, described, program.places, 0)
-                tracepoint = hook.removeprefix(RAW_TRACEPOINT)
-                link = self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, tracepoint, loaded)
-            self.links.append((name, link, loaded))
-            probes.append(Probe(name, hook))
+            probe = Probe(function.name, self._variant.hook(function.hook))
+            probes += self._attach(probe, code, described, program, types)
         version = f"BCC {compiler.version(package)}"
         return Started(self.name, version, maps, 0, tuple(probes), self._variant.missing)
 
+    def _attach(self, probe: Probe, code: bytes, described: int, program: linker.Program, types: Types) -> list[Probe]:
+        """Load a program and attach it; of one that is for several functions, what it was attached to."""
+        name, hook = probe.program, probe.hook
+        kind, _, to = hook.partition("/")
+        wanted = {"iter": f"bpf_iter_{to}", "fentry": to}.get(kind)
+        target = 0 if wanted is None else types.function(wanted)
+        if target is None:
+            raise ProbeError(f"attach {name} to {hook}", f"this kernel has no {wanted} in its BTF")
+        loaded = self._hold(
+            f"load {name}", kernel.load_program, name, code, described, program.places, kind=kind, target=target
+        )
+        if kind in KINDS:
+            found = hooks.attach(hook, loaded)
+            for held in found.values():
+                self._fds += held
+            return [Probe(name, watched) for watched in found]
+        if kind == "iter":
+            link = self._iterator = self._hold(f"attach {name} to {hook}", kernel.attach_iterator, loaded)
+        else:
+            link = self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, to, loaded)
+        self.links.append((name, link, loaded))
+        return [probe]
+
     def _source(self, types: Types) -> Source:
-        text = read(self._snippets, self._variant.snippets, platform.machine())
+        snippets = (*self._variant.snippets, HOOKS) if self._kind else self._variant.snippets
+        text = read(self._snippets, snippets, platform.machine())
         wanted = kernel_structs(text)
         found = types.layouts(wanted)
         layouts = {name: _choose(name, fields, found[name]) for name, fields in wanted.items()}
-        return translate(text, layouts, old=self._variant.old)
+        return translate(text, layouts, old=self._variant.old, hooks=self._kind)
 
     def _compiled(self, package: Path, source: Source) -> dict[str, bytes]:
         names = [function.name for function in source.functions]
         names += [f"map_{name}" for name in source.maps] + [f"size_{name}" for name in source.structs]
-        defines = ("BCC", *self._variant.defines)
+        defines = ["BCC", *self._variant.defines, *([self._kind.upper()] if self._kind else [])]
         key = json.dumps([source.text, names, defines, compiler.version(package)])
         kept = self._cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         codes = _kept_codes(kept, names)
@@ -138,10 +158,6 @@ class BccEngine:
                 raise ProbeError("compile the snippets with BCC", "the compiler refused them", hint, log) from error
             _keep_codes(kept, codes)
         return codes
-
-    def _load(self, name: str, code: bytes, btf: int, places: Sequence[tuple[int, int]], iterator: int) -> int:
-        fd: int = self._hold(f"load {name}", kernel.load_program, name, code, btf, places, iterator_type=iterator)
-        return fd
 
     def _hold(self, operation: str, command: Any, *values: Any, **options: Any) -> int:
         try:

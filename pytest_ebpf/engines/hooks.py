@@ -1,4 +1,4 @@
-"""How a program gets to functions of the kernel: by kprobes.
+"""How a program gets to functions of the kernel: by kprobes, or at fentry.
 
 The keeper process imports this while the session waits: see base.py.
 """
@@ -12,7 +12,7 @@ import struct
 
 from ..attachment import KPROBE
 
-__all__ = ["ALL", "FUNCTIONS", "attach_kprobe"]
+__all__ = ["FUNCTIONS", "attach"]
 
 ALL = "hooks"
 """In the section of a program that is for all of them."""
@@ -40,19 +40,43 @@ FUNCTIONS = (
 """That program is told their numbers, from 1."""
 PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
-LINK_CREATE, PERF_EVENT = 28, 41
+RAW_TRACEPOINT_OPEN, LINK_CREATE, PERF_EVENT = 17, 28, 41
 SET_BPF, ENABLE = 0x40042408, 0x2400
 CLOSE_ON_EXEC = 8
 ATTRIBUTES = struct.Struct("<IIQQQQQIIQQ")
 """struct perf_event_attr as far as config2, with kprobe_func and probe_offset."""
 LINK = struct.Struct("<IIIIQ")
+TRACEPOINT = struct.Struct("<QII")
+"""Its name, of which a program at fentry needs none, and the program."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-def attach_kprobe(function: str, program: int, number: int = 0) -> list[int]:
-    """The descriptors that hold a program attached to a function; one for all is told its number. Raises OSError."""
+def attach(hook: str, program: int) -> dict[str, list[int]]:
+    """Attach the program of a section: the descriptors that hold it, by hook.
+
+    What the kernel refuses isn't there, so that area stays unwatched.
+    """
+    kind, _, function = hook.partition("/")
+    functions = enumerate(FUNCTIONS, 1) if function == ALL else [(0, function)]
+    found = {}
+    for number, each in functions:
+        try:
+            held = _attach_kprobe(each, program, number) if kind == "kprobe" else _attach_fentry(program)
+        except OSError:
+            continue
+        found[f"{kind}/{each}"] = held
+    return found
+
+
+def _attach_fentry(program: int) -> list[int]:
+    attributes = ctypes.create_string_buffer(TRACEPOINT.pack(0, program, 0), 64)
+    return [_call(SYS_BPF, "fentry", RAW_TRACEPOINT_OPEN, ctypes.addressof(attributes), TRACEPOINT.size)]
+
+
+def _attach_kprobe(function: str, program: int, number: int) -> list[int]:
+    """A program for all functions is told the number of this one."""
     with open(KPROBE, encoding="ascii") as file:  # noqa: PTH123
         kind = int(file.read())
     name = ctypes.create_string_buffer(function.encode())

@@ -34,15 +34,21 @@ MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD = 14, 15
 INFO_BYTES = 232
 NUMBER_AT, PROGRAM_AT, MISSES_AT = 4, 8, 208
 """In struct bpf_map_info and bpf_prog_info, in bpf_link_info, and in bpf_prog_info."""
-RAW_TRACEPOINT, TRACING = 17, 26
+KPROBE, RAW_TRACEPOINT, TRACING = 2, 17, 26
 ARRAY_OF_MAPS, RING_BUFFER = 12, 27
 RING_BYTES = os.sysconf("SC_PAGESIZE")
 """The least that a ring buffer can have."""
-TRACE_ITER = 28
+TRACE_FENTRY, TRACE_ITER = 24, 28
 ATTRIBUTE_BYTES = 152
 LOG_BYTES = 1 << 24
 NAME_BYTES = 15
 
+_TYPES = {
+    "fentry": (TRACING, TRACE_FENTRY),
+    "iter": (TRACING, TRACE_ITER),
+    "kprobe": (KPROBE, 0),
+    "raw_tp": (RAW_TRACEPOINT, 0),
+}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -83,8 +89,14 @@ def load_btf(content: bytes) -> int:
         raise Refused(error.errno or 0, log.value.decode(errors="replace")) from None
 
 
-def load_program(name: str, code: bytes, btf: int, places: Sequence[tuple[int, int]], *, iterator_type: int = 0) -> int:
-    """The descriptor of a raw tracepoint's program, or of an iterator's. Raises Refused with the verifier's log."""
+def load_program(
+    name: str, code: bytes, btf: int, places: Sequence[tuple[int, int]], *, kind: str = "raw_tp", target: int = 0
+) -> int:
+    """The descriptor of a program; ``kind`` begins its section, ``target`` is the function of the kernel it is for.
+
+    Raises Refused with the verifier's log.
+    """
+    program_type, attach_type = _TYPES[kind]
     instructions = ctypes.create_string_buffer(code, len(code))
     license_ = ctypes.create_string_buffer(b"GPL")
     content = b"".join(struct.pack("<II", *place) for place in places)
@@ -93,7 +105,7 @@ def load_program(name: str, code: bytes, btf: int, places: Sequence[tuple[int, i
     def load(level: int, log: ctypes.Array[ctypes.c_char] | None) -> int:
         attributes = struct.pack(
             "<IIQQIIQII16sIIIIQIIQII",
-            TRACING if iterator_type else RAW_TRACEPOINT,
+            program_type,
             len(code) // 8,
             ctypes.addressof(instructions),
             ctypes.addressof(license_),
@@ -104,7 +116,7 @@ def load_program(name: str, code: bytes, btf: int, places: Sequence[tuple[int, i
             0,
             _name(name),
             0,
-            TRACE_ITER if iterator_type else 0,
+            attach_type,
             btf,
             8,
             ctypes.addressof(functions),
@@ -112,7 +124,7 @@ def load_program(name: str, code: bytes, btf: int, places: Sequence[tuple[int, i
             0,
             0,
             0,
-            iterator_type,
+            target,
         )
         return _bpf(PROG_LOAD, attributes)
 

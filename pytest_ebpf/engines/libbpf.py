@@ -95,7 +95,9 @@ class LibbpfEngine:
         for probe, program in programs:
             kind, _, hook = probe.hook.partition("/")
             if kind in KINDS:
-                probes += self._attach_hooks(probe, program)
+                for watched, held in hooks.attach(probe.hook, program).items():
+                    self._fds += held
+                    probes.append(Probe(probe.program, watched))
                 continue
             if kind == "iter":
                 link = self._library.bpf_link_create(program, 0, ITERATOR, None)
@@ -109,25 +111,6 @@ class LibbpfEngine:
                 self._iterator = link
         version = self._library.libbpf_version_string().decode().removeprefix("v")
         return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes), self._variant.missing)
-
-    def _attach_hooks(self, probe: Probe, program: int) -> list[Probe]:
-        """What was attached; where the kernel refuses, an area stays unwatched."""
-        kind, _, function = probe.hook.partition("/")
-        if kind == "fentry":
-            link: int = self._library.bpf_raw_tracepoint_open(None, program)
-            if link < 0:
-                return []
-            self._fds.append(link)
-            return [probe]
-        found = []
-        functions = enumerate(hooks.FUNCTIONS, 1) if function == hooks.ALL else [(0, function)]
-        for number, each in functions:
-            try:
-                self._fds += hooks.attach_kprobe(each, program, number)
-            except OSError:
-                continue
-            found.append(Probe(probe.program, f"{kind}/{each}"))
-        return found
 
     def iterator(self) -> int:
         """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""

@@ -36,6 +36,17 @@ STEP_ALONE = """GLOBAL int {step}_alone(u64 index)
 	return at ? {step}(index, at) : 1;
 }}
 """
+_HOOK = re.compile(r"^HOOK\((\w+), (\w+), (\w+)\);", re.MULTILINE)
+_ALL_HOOKS = re.compile(r'^SEC\("kprobe/hooks"\)\n.*?^\}\n', re.MULTILINE | re.DOTALL)
+HOOK = """SEC("{kind}/{function}")
+int on_{function}(void *context)
+{{
+	u64 args[4];
+	read_parameters(args, context);
+	return {body}({hook});
+}}
+"""
+"""What the macro of that name makes, where programs are looked for."""
 _GLOBAL = re.compile(r"^(?:GLOBAL|SMALL) (\w+) (\w+)\(([^)]*)\)\n\{", re.MULTILINE)
 _CALLBACK = re.compile(r"^static long (\w+)\((u64 index, [^)]*)\)\n\{", re.MULTILINE)
 _STRUCT = re.compile(r"^struct (\w+) \{\n((?:(?!\}).*\n)*)\} PRESERVE;", re.MULTILINE)
@@ -108,8 +119,15 @@ def kernel_structs(text: str) -> dict[str, list[str]]:
     return {name: fields for name, fields in found.items() if "___" not in name}
 
 
-def translate(text: str, layouts: Mapping[str, Layout], *, old: bool) -> Source:
-    """The text for BCC. ``layouts`` has each of `kernel_structs` that this kernel has; ``old``: see Variant."""
+def translate(text: str, layouts: Mapping[str, Layout], *, old: bool, hooks: str = "") -> Source:
+    """The text for BCC. ``layouts`` has each of `kernel_structs` that this kernel has.
+
+    ``old``: see Variant; ``hooks``: what kind the programs for functions of the kernel are, if they are in the text.
+    """
+    if hooks:
+        one_each = old or hooks == "fentry"
+        text = (_HOOK if not one_each else _ALL_HOOKS).sub("", text)
+        text = _HOOK.sub(lambda found: HOOK.format(kind=hooks, function=found[1], hook=found[2], body=found[3]), text)
     text = _STRUCT.sub(lambda found: _laid_out(found[1], found[2], layouts.get(found[1])), text)
     text = _STATE.sub((lambda found: f"MAP_PERCPU({found[1]}_states, struct {found[1]});") if old else "", text)
     text = _STEP.sub((lambda found: STEP_ALONE.format(step=found[1], state=found[2])) if old else "", text)

@@ -61,11 +61,11 @@ def until() -> Callable[[Callable[[], bool]], None]:
 
 
 @pytest.fixture
-def decided_by_hooks(engine: str) -> Callable[[str], AbstractContextManager[object]]:
+def decided_by_hooks() -> Callable[[str], AbstractContextManager[object]]:
     """Expects nothing where the kernel's own functions are watched, else InconclusiveRecording with this text."""
 
     def expect(match: str) -> AbstractContextManager[object]:
-        if features.hooks(engine):
+        if features.hooks():
             return nullcontext()
         return pytest.raises(InconclusiveRecording, match=match)
 

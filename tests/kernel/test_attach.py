@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -516,14 +517,21 @@ def test_goes_with_a_killed_session(pytester: pytest.Pytester, until: Callable[[
 
         def test_it(ebpf):
             ebpf.attach({COUNT_CALLS!r})
-            if os.fork() == 0:
+            child = os.fork()
+            if child == 0:
                 signal.pause()
+            with open("child", "w") as file:
+                file.write(str(child))
             os.kill(os.getpid(), signal.SIGKILL)
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    assert result.ret == -9
-    until(lambda: _attachers() == before)
+    child = int((pytester.path / "child").read_text())
+    try:
+        assert result.ret == -9
+        until(lambda: _attachers() == before)
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.heavy(reason="BCC compiles a program in it")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_ebpf import ProbeError, probes
-from pytest_ebpf.engines.hooks import attach_kprobe
+from pytest_ebpf.engines import hooks
 from pytest_ebpf.recording import Recording
 
 EXAMPLES = Path("/usr/share/doc/bpfcc-tools/examples")
@@ -71,7 +71,7 @@ def run(ebpf: Recording, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], pro
 def can_be_probed(function: str) -> bool:
     """Asked of the kernel, with a program that isn't there: it looks for that one last."""
     try:
-        attach_kprobe(function, -1)
+        hooks._attach_kprobe(function, -1, 0)
     except OSError as error:
         return error.errno == errno.EBADF
     raise AssertionError("attached")

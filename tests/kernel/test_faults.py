@@ -29,6 +29,14 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         assert time.monotonic() < deadline, "eBPF programs are still held"
 
 
+@pytest.fixture(autouse=True)
+def keyboard() -> Iterator[None]:
+    """Ctrl-C reaches what is started, also where this run was started so that it passes by."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def holders(token: bytes) -> list[int]:
     """Processes with a descriptor of eBPF, of those that have inherited a variable."""
     found = []

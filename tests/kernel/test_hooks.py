@@ -36,9 +36,9 @@ Decided = Callable[[type[BaseException] | None], AbstractContextManager[object]]
 
 
 @pytest.fixture
-def hooked(engine: str) -> bool:
+def hooked() -> bool:
     """Whether this host has hooks, as `features` tells."""
-    return bool(features.hooks(engine))
+    return bool(features.hooks())
 
 
 @pytest.fixture
@@ -100,13 +100,13 @@ def packed(address: tuple[str, int]) -> bytes:
     return struct.pack("=H", socket.AF_INET) + struct.pack("!H", address[1]) + socket.inet_aton(address[0]) + bytes(8)
 
 
-def test_hooks_are_as_features_tell(ebpf: Recording, engine: str) -> None:
+def test_hooks_are_as_features_tell(ebpf: Recording) -> None:
     """All or none is attached, of the kind that the report's header names."""
     started = ebpf._session.started
     assert started is not None
     hooks = [probe.hook for probe in started.probes]
-    assert kind_of(hooks) == features.hooks(engine)
-    assert areas(hooks) == (AREAS.keys() if features.hooks(engine) else frozenset())
+    assert kind_of(hooks) == features.hooks()
+    assert areas(hooks) == (AREAS.keys() if features.hooks() else frozenset())
 
 
 def test_open_by_int_0x80(ebpf: Recording, foreign: Foreign, decided: Decided, tmp_path: Path, hooked: bool) -> None:

@@ -113,8 +113,7 @@ def test_kinds_of_hooks(
     if modes is not None:
         (tmp_path / "PREEMPTION").write_text(modes)
     assert attachment.kinds() == kinds
-    assert features.hooks("libbpf") == kinds[0]
-    assert features.hooks("bcc") == ""
+    assert features.hooks() == kinds[0]
 
 
 def test_kind_of_hooks_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ebpf
-from pytest_ebpf.engines import source, variant
+from pytest_ebpf.engines import hooks, source, variant
 from pytest_ebpf.engines.btf import Layout
 
 PACKAGE = Path(pytest_ebpf.__file__).parent
@@ -66,6 +66,23 @@ def test_snippets_are_understood(machine: str, old: bool) -> None:
     assert len(hooks) == text.count('\nSEC("raw_tp/') + text.count('\nSEC("iter/')
     assert {"rings", "controls", "tasks"} <= set(found.maps)
     assert ("walk_states" in found.maps) is old
+
+
+@pytest.mark.parametrize(
+    "kind, old, sections",
+    [
+        ("kprobe", False, ["kprobe/hooks"]),
+        ("kprobe", True, [f"kprobe/{name}" for name in hooks.FUNCTIONS]),
+        ("fentry", False, [f"fentry/{name}" for name in hooks.FUNCTIONS]),
+    ],
+)
+def test_hooks_are_understood(kind: str, old: bool, sections: list[str]) -> None:
+    """One program for all functions, or one each, as the kernel can have it; in the order of their numbers."""
+    text = source.read(SNIPPETS, (*variant.SNIPPETS, "hooks"), "x86_64")
+    layouts = {name: Layout(512, dict.fromkeys(fields, 16)) for name, fields in source.kernel_structs(text).items()}
+    found = source.translate(text, layouts, old=old, hooks=kind)
+    assert [each.hook for each in found.functions if each.hook.startswith(kind)] == sections
+    assert all(f" {each.name}(" in found.text for each in found.functions)
 
 
 def test_struct_has_the_kernels_layout() -> None:

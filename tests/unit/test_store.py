@@ -447,7 +447,7 @@ def test_gaps(steps: list[dict[str, Any]]) -> None:
         for recording in recordings:
             told = Counter[str]()
             slow = Slow(recording)
-            for raw in Witness.last.came:
+            for raw in [*Witness.last.came, *recording._session._in_flight()]:
                 if raw.kind not in (CALL_KIND, RING_KIND) or raw.segment not in recording._part:
                     continue
                 if raw.flags & 1:

@@ -1,0 +1,107 @@
+"""Whether nothing at all was recorded, which is told at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_ebpf import session as session_module
+from pytest_ebpf.recording import Recording
+from pytest_ebpf.testing import FakeEngine
+
+CHILD = 500_001
+
+
+def begin_another(recording: Recording) -> None:
+    """The next test."""
+    session = recording._session
+    session.begin_test(session.current)
+    recording.open()
+
+
+def is_blank(recording: Recording) -> bool:
+    """A call, as its answer changes."""
+    return recording._is_blank
+
+
+def test_blank() -> None:
+    """Until anything is recorded; and again in the next test."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        assert is_blank(recording)
+        engine.call("getppid")
+        assert not is_blank(recording)
+        begin_another(recording)
+        assert is_blank(recording)
+
+
+def test_blank_beside_a_call_that_waits() -> None:
+    """That of a thread of an earlier test is nothing of this one's, until it returns; one of this test's is."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        engine.fork(CHILD)
+        engine.call("accept4", 3, tid=CHILD, in_flight=True)
+        assert not is_blank(recording)
+        begin_another(recording)
+        assert is_blank(recording)
+        engine.finish(tid=CHILD)
+        assert not is_blank(recording)
+        begin_another(recording)
+        engine.call("accept4", 3, tid=CHILD, in_flight=True)
+        assert not is_blank(recording)
+
+
+def test_blank_while_a_call_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that returns between two looks is seen in flight or as an event, never missed."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        engine.fork(CHILD)
+        begin_another(recording)
+        engine.call("connect", 3, tid=CHILD, in_flight=True)
+        drain = recording._session._drain
+
+        def drain_and_end() -> None:
+            drain()
+            monkeypatch.undo()
+            engine.finish(tid=CHILD)
+
+        monkeypatch.setattr(recording._session, "_drain", drain_and_end)
+        assert not is_blank(recording)
+
+
+def test_blank_tests_ask_the_engine_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not each; one of which something was recorded does, and so does the end of the run."""
+    engine = FakeEngine()
+    asked: list[None] = []
+
+    def examine() -> tuple[str, ...]:
+        asked.append(None)
+        return ()
+
+    monkeypatch.setattr(engine, "examine", examine)
+    with engine.recording() as recording:
+        assert recording.complete
+        assert len(asked) == 1
+        for _ in range(7):
+            begin_another(recording)
+            assert is_blank(recording)
+        assert len(asked) == 1
+        for _ in range(2):
+            engine.call("getppid")
+            recording.assert_no_syscall("getpid")
+        assert len(asked) == 2
+        recording._session.check()
+        assert len(asked) == 3
+        monkeypatch.setattr(session_module, "LATELY_NS", 0)
+        begin_another(recording)
+        assert is_blank(recording)
+        assert len(asked) == 4
+
+
+def test_blank_tests_notice_that_the_programs_are_gone() -> None:
+    """The call that proves their life is made in each."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        assert is_blank(recording)
+        begin_another(recording)
+        engine.alive = False
+        assert not is_blank(recording)
