@@ -114,7 +114,7 @@ def test_child_killed_inside_a_call(ebpf: Recording, tmp_path: Path, until: Unti
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     child = subprocess.Popen(["/bin/cat", fifo])
-    until(lambda: bool(ebpf.syscalls("openat", path=fifo)))
+    until(lambda: bool(ebpf.syscalls("openat", path=fifo).known))
     assert [event.in_flight for event in ebpf.syscalls("openat", path=fifo)] == [True]
     child.send_signal(signal.SIGKILL)
     child.wait()
