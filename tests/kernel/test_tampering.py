@@ -23,6 +23,8 @@ from pytest_ebpf.recording import Recording
 from pytest_ebpf.scope import Kind, Owner
 from pytest_ebpf.session import CONTROL_BYTES, NOW, SEGMENT, SELF_PID, SPEC_BYTES, TAG, Session
 
+pytestmark = pytest.mark.heavy(reason="starts the recorder anew in each test")
+
 MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_FREEZE = 2, 3, 22
 EBUSY = 16
 KEEPER = """
