@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ebpf import InconclusiveRecording
+from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.recording import Recording
 
 PAGE = Path(__file__).parents[2] / "docs" / "kernels.md"
@@ -72,6 +73,11 @@ def test_strings_of_a_failed_execve(ebpf: Recording, row: dict[str, str], tmp_pa
         assert refused[0].args["argv"] != tuple(strings)
         with pytest.raises(InconclusiveRecording):
             ebpf.assert_no_syscall("execve", argv=("/nothing", "x"))
+
+
+def test_programs_that_can_be_preempted(row: dict[str, str]) -> None:
+    """They are compiled so that they keep others away."""
+    assert of_kernel().preemptible == (row["our programs can be preempted"] == "yes")
 
 
 def test_io_uring(ebpf: Recording, row: dict[str, str]) -> None:
