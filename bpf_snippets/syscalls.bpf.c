@@ -5,6 +5,7 @@
 #include "aio.h"
 #include "argv.h"
 #include "dns.h"
+#include "restarts.h"
 #include "waits.h"
 #include "witness.h"
 
@@ -240,10 +241,11 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	if (task->state == TASK_RECORDED)
 		lose_call(task); /* its end was missed */
 	task->event.call++;      /* also outside a window: user space sees by it that the program lives */
+	bool goes_on = goes_on_with(task, (void *)ctx->args[0], nr);
 	attribute(task, slot, c);
 	if (WAIT_OF(spec) && slot != c->runner)
 		begin_wait(task, c, (void *)ctx->args[0], WAIT_OF(spec));
-	u32 segment = stamp(task, slot, c);
+	u32 segment = goes_on ? task->restart_segment : stamp(task, slot, c);
 	if (!segment || is_muted(task, spec)) {
 		task->state = TASK_UNRECORDED;
 		return 0;
@@ -314,6 +316,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	}
 	if (state == TASK_RECORDED)
 		finish(task, ctx->args[1]);
+	expect_restart(task, (void *)ctx->args[0], state, ctx->args[1]);
 	if (task->waiting)
 		end_wait(task, c, ctx->args[1]);
 	if (task->next_image) {

@@ -749,13 +749,13 @@ class Session:
         with self._lock, self.unobserved():
             self._check_kept(part)
             self._drain()
-            flying = self._flying_foreign(owner, part)
+            flying = self._in_flight_in(part)
             self._check_alive()
             mine = self._circle(owner)
             return (
                 *self._broken,
                 *self._torn(),
-                *self._ambiguous(owner, mine, part),
+                *self._ambiguous(owner, mine, part, flying),
                 *self._lost_calls(part),
                 *self._lost_tasks(),
                 *self._unfollowed(owner, mine, part),
@@ -808,16 +808,17 @@ class Session:
                 "(ask in the test itself, or keep what .events gave)"
             )
 
-    def _ambiguous(self, owner: Owner, mine: set[Owner], part: Segments) -> Iterator[Gap]:
+    def _ambiguous(self, owner: Owner, mine: set[Owner], part: Segments, flying: Iterable[RawCall]) -> Iterator[Gap]:
         """Calls in the window by tasks of others, of which it can't be told whether they were this test's work."""
         calls: Counter[str] = Counter()
         who: Counter[tuple[int, str]] = Counter()
         foreign = 0
-        others = self._store.choose(
-            lambda trait: trait.segment in part and not self._counts(self.owner_of(trait.tag), mine)
-        )
-        for kind in others:
-            trait, count = self._store.trait(kind), self._store.count(kind)
+        store = self._store
+        found: list[tuple[Trait | RawCall, int]] = [(raw, 1) for raw in flying]
+        found += [(store.trait(kind), store.count(kind)) for kind in store.choose(lambda trait: trait.segment in part)]
+        for trait, count in found:
+            if self._counts(self.owner_of(trait.tag), mine):
+                continue
             certain = trait.since >= owner.first if trait.pid == self.scope.own_pid else trait.since
             if not certain:
                 calls[self.table.by_number(trait.nr).name] += count
@@ -1064,15 +1065,15 @@ class Session:
                 "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
             )
 
-    def _flying_foreign(self, owner: Owner, part: Segments) -> list[RawCall]:
-        """The calls of a window through another ABI that have not returned."""
-        end, mine = self._store.blocks, self._circle(owner)
-        flying = [raw for raw in self._in_flight() if raw.flags & EventFlag.FOREIGN.value and raw.segment in part]
+    def _in_flight_in(self, part: Segments) -> list[RawCall]:
+        """The calls that began in a window and have not returned."""
+        end = self._store.blocks
+        flying = [raw for raw in self._in_flight() if raw.segment in part]
         if not flying:
             return []
         self._drain()
         finished = {self._store.raw(position).call for position in self._store.rows_from(end)}
-        return [raw for raw in flying if raw.call not in finished and self._belongs(raw.tag, raw.segment, mine, owner)]
+        return [raw for raw in flying if raw.call not in finished]
 
     def _told_of(self, raw: RawCall, watched: Collection[effects.Kind]) -> frozenset[effects.Kind]:
         return told_by(raw, foreign_names(raw), self._store.has_hooks(raw.call), watched, self.table)
@@ -1099,7 +1100,10 @@ class Session:
                 unread_aio += sum(max(store.raw(position).ret, 0) for position in store.rows([kind]))
             if trait.kind == RING_KIND and is_opaque(name):
                 opaque[name] += count
-        for raw in flying:  # what they may still do, no hook has told
+        for raw in flying:
+            if not raw.flags & EventFlag.FOREIGN.value or not self._belongs(raw.tag, raw.segment, mine, owner):
+                continue
+            # What they may still do, no hook has told.
             foreign.setdefault(_who_and_what(raw), []).append((self._told_of(raw, ()), 1))
         for (pid, number, names), each in foreign.items():
             told = [kinds for kinds, _ in each]

@@ -152,9 +152,10 @@ struct task {
 	u32 wait_at;   /* what it waits on: a descriptor, or the low half of a lock's address */
 	u32 handed_at; /* what it waited on when it was given work */
 	u8 certain;    /* set by user space while it knows whose work it is */
-	u8 pad[3];
-	u32 woken_at; /* segment in which it was woken */
-	u32 pad2;
+	u8 restart;    /* how its last call was broken off by a signal: see restarts.h */
+	u8 pad[2];
+	u32 woken_at;        /* segment in which it was woken */
+	u32 restart_segment; /* that of the call that was broken off; 0 = it wasn't recorded */
 };
 _Static_assert(sizeof(struct task) == 192, "session.py mirrors this size");
 

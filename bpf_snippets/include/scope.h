@@ -195,6 +195,7 @@ INLINE struct task *follow(u32 tid, u32 session, u32 *slot)
 	task->waiting = 0;
 	task->certain = 0;
 	task->woken = 0;
+	task->restart = 0;
 	task->session = session;
 	task->next_image = 0;
 	task->event.tid = tid;

@@ -259,6 +259,7 @@ struct thread_info {
 #define FOREIGN_ABI_BITS 0x0002 /* TS_COMPAT: entered by int 0x80 or from 32-bit code */
 #define FOREIGN_ABI_WORD(task) TRUSTED(task, thread_info.status)
 #define X32_BIT 0x40000000
+#define NR_RESTART_SYSCALL 219
 INLINE void read_args(u64 *args, struct pt_regs *regs)
 {
 	u64 words[8] = {}; /* r10 r9 r8 ax cx dx si di */
@@ -286,6 +287,7 @@ struct thread_info {
 #define FOREIGN_ABI_BITS (1 << 22) /* TIF_32BIT */
 #define FOREIGN_ABI_WORD(task) TRUSTED(task, thread_info.flags)
 #define X32_BIT 0
+#define NR_RESTART_SYSCALL 128
 INLINE void read_args(u64 *args, struct pt_regs *regs)
 {
 	bpf_probe_read_kernel(args, 6 * sizeof(u64), FIELD(regs, regs));

@@ -683,6 +683,84 @@ def test_include(run: Run, pytester: pytest.Pytester, tmp_path: Path, monkeypatc
             server.terminate()
 
 
+BROKEN_OFF = """
+import os, signal, socket, threading, time
+from pathlib import Path
+import pytest
+from pytest_ebpf import InconclusiveRecording
+
+KINDS = {{"x86_64": ("288", "230", "219"), "aarch64": ("242", "115", "128")}}[os.uname().machine]
+# accept4, clock_nanosleep, restart_syscall
+NAMES = ("accept4", "clock_nanosleep", "restart_syscall")
+server = socket.create_server(("127.0.0.1", 0))
+
+def start():
+    global thread
+    thread = threading.Thread(target={function}, args={args}, daemon=True)
+    thread.start()
+    wait()
+
+def wait():
+    file = Path(f"/proc/self/task/{{thread.native_id}}/syscall")
+    while file.read_text().split()[0] not in KINDS:
+        pass
+
+def break_off():
+    \"\"\"As subprocess does: a child ends while this thread holds its signals back.\"\"\"
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGCHLD}})
+    os.kill(os.getpid(), signal.SIGCHLD)
+    while signal.SIGCHLD in signal.sigpending():
+        pass
+    wait()
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+if {early}:
+    start()
+
+def test_starts(ebpf):
+    if not {early}:
+        start()
+    break_off()
+    calls = len(ebpf.syscalls(*NAMES, tid=thread.native_id).known)
+    assert calls == (0 if {early} else 2), "the signal reaches the thread"
+
+def test_nothing_of_this(ebpf):
+    for _ in range(23):
+        break_off()
+    ebpf.assert_no_network()
+    ebpf.assert_no_syscall(*NAMES)
+    assert ebpf.complete, ebpf.gaps
+
+def test_made_by_the_program(ebpf):
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # which breaks the call off: Python makes another
+    break_off()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if {function} is time.sleep:
+        return  # it goes on by its own clock, so what it does is not this test's
+    with pytest.raises(AssertionError if {early} else InconclusiveRecording):
+        ebpf.assert_no_syscall(*NAMES)
+
+def test_next_calls(ebpf):
+    if {function} is server.accept:
+        with socket.create_connection(server.getsockname()):
+            thread.join()
+        assert ebpf.syscalls("close", tid=thread.native_id)
+"""
+
+
+@pytest.mark.parametrize(
+    "function, args, early",
+    [("server.accept", "()", True), ("server.accept", "()", False), ("time.sleep", "(10_000,)", False)],
+)
+def test_calls_that_the_kernel_makes_again(
+    run: Run, pytester: pytest.Pytester, function: str, args: str, early: bool
+) -> None:
+    """They are those that an earlier test began; not so the calls that a program makes again itself."""
+    pytester.makepyfile(BROKEN_OFF.format(function=function, args=args, early=early))
+    # Without plugins that have threads, which the signals could reach instead.
+    run("-p", "no:rerunfailures").assert_outcomes(passed=4)
+
+
 def test_threads_of_this_test(ebpf: Recording) -> None:
     """Many threads at one time are told apart."""
     barrier = threading.Barrier(8)

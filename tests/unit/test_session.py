@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_ebpf import InconclusiveRecording
 from pytest_ebpf import session as session_module
 from pytest_ebpf.recording import Recording
+from pytest_ebpf.scope import Kind, Owner
 from pytest_ebpf.testing import FakeEngine
 
 CHILD = 500_001
@@ -105,3 +107,22 @@ def test_blank_tests_notice_that_the_programs_are_gone() -> None:
         begin_another(recording)
         engine.alive = False
         assert not is_blank(recording)
+
+
+def test_call_in_flight_that_may_be_this_tests() -> None:
+    """Of a thread that an earlier test left: that it began in this test is known, and for whom isn't."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        session = recording._session
+        engine.fork(CHILD, thread=True)
+        another = Recording(session, Owner(Kind.TEST, "test_next"))
+        session.begin_test(another.owner)
+        another.open()
+        engine.call("connect", 3, tid=CHILD, in_flight=True)
+        for has_ended in (False, True):
+            if has_ended:
+                engine.finish(tid=CHILD)
+            (gap,) = another.gaps
+            assert (gap.calls, gap.count) == (frozenset({"connect"}), 1)
+            with pytest.raises(InconclusiveRecording, match="made 1 calls, perhaps for this test"):
+                another.assert_no_network()
