@@ -37,6 +37,7 @@ from .engines._ffi import SharedMemory, interpreter_locks
 from .engines.base import BLOBS_BYTES, EVENTS_BYTES, SESSION_OFFSET, TASK_BYTES, TASK_SLOTS, Engine, Started
 from .engines.ring import Ring, RingStuck
 from .engines.spool import HELD, spool_bytes
+from .engines.variant import of_kernel
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
 from .hooks import HOOK_KIND, areas, decode_hook, foreign_names, is_of_call, stand_in, told_by
@@ -162,6 +163,12 @@ class Session:
         """Whether the engine was asked, in the current test, how it is."""
         self._examined_ns = 0
         """When it was asked last."""
+        self._is_preemptible = of_kernel().preemptible
+        """Whether the kernel may leave out runs of the programs now and then."""
+        self._missed = 0
+        """How many it has."""
+        self._lapses: list[Gap] = []
+        """Of the current test, for that."""
         self._harness: frozenset[int] = harness
         self._local = threading.local()
         self._lock = threading.RLock()
@@ -206,6 +213,8 @@ class Session:
             self.runner = threading.get_ident()
             slots = self._slots_of(maps["slots"]) if "slots" in maps else None
             self._integrity = Integrity(started.session, self._control, captures, self._tasks, slots)
+            if self._is_preemptible:
+                _, self._missed = self.engine.examine()  # for those who had the programs before
         except BaseException:
             self.stop()
             raise
@@ -235,7 +244,8 @@ class Session:
         """Prove that the programs still run, by a call that is not recorded, as they were told to; else leave a gap.
 
         That call tells of the programs for system calls alone, which is enough while nothing was recorded: processes,
-        programs and rings begin with one. The engine is then asked how the others are only if it wasn't lately.
+        programs and rings begin with one. The engine is then asked how the others are only if it wasn't lately. Where
+        runs may be left out it is asked each time.
         """
         slot = self._own_slot()
         if not slot:
@@ -257,13 +267,25 @@ class Session:
             else:
                 self._tell_damage("the eBPF programs no longer run: somebody detached them or killed their keeper")
         now = time.monotonic_ns()
-        if not (self._is_examined or (is_blank and now - self._examined_ns < LATELY_NS)):
+        is_known = self._is_examined or (is_blank and now - self._examined_ns < LATELY_NS)
+        if self._is_preemptible or not is_known:
             self._is_examined, self._examined_ns = True, now
             with self.unobserved(), _signals_held(), self.unobserved(entirely=True):
-                found = self.engine.examine()
+                found, missed = self.engine.examine()
             for damage in found:
                 self._tell_damage(damage)
+            self._tell_missed(missed - self._missed)
+            self._missed = missed
         self._check_memory()
+
+    def _tell_missed(self, count: int) -> None:
+        if count <= 0:
+            return
+        what = f"the kernel left out {count:,} runs of the eBPF programs for system calls"
+        if self._is_preemptible:
+            self._lapses.append(Gap(what, "run the test again: this kernel may do so at times, see docs/kernels.md"))
+        else:
+            self._tell_damage(what)
 
     def _check_memory(self) -> None:
         deadline = 0
@@ -438,6 +460,7 @@ class Session:
         owner.first = self._kept_from = self.last_segment + 1
         self._control[FIRST] = owner.first
         self._is_examined = False
+        self._lapses.clear()
         self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS, LOST_HOOKS)}
         self.begin_phase(owner, owner.name)
 
@@ -754,6 +777,7 @@ class Session:
             mine = self._circle(owner)
             return (
                 *self._broken,
+                *self._lapses,
                 *self._torn(),
                 *self._ambiguous(owner, mine, part, flying),
                 *self._lost_calls(part),
@@ -777,7 +801,7 @@ class Session:
             if is_flying or self._store.blocks:
                 return False
             self._check_alive(is_blank=True)
-            return not self._broken and not any(self._control[word] for word in LOSSES)
+            return not (self._broken or self._lapses) and not any(self._control[word] for word in LOSSES)
 
     def living(self, owner: Owner, part: Segments) -> list[Process]:
         """The processes that were started in a part of a test and have not ended."""

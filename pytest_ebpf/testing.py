@@ -110,6 +110,7 @@ class FakeEngine:
         self.alive = True
         """Set to False to behave as if the programs had been detached."""
         self.damage: tuple[str, ...] = ()
+        self.missed = 0
         """What `examine` tells."""
 
     # What a session asks of an engine
@@ -167,9 +168,9 @@ class FakeEngine:
                 self._store("tasks", place, self._load("tasks", place, 8) + 1, 8)
         return True
 
-    def examine(self) -> tuple[str, ...]:
+    def examine(self) -> tuple[tuple[str, ...], int]:
         """See engines.base.Engine."""
-        return self.damage
+        return self.damage, self.missed
 
     def stop(self) -> None:
         """See engines.base.Engine."""

@@ -69,8 +69,7 @@ static u64 (*const bpf_ringbuf_query)(void *ring, u64 what) = (void *)134;
 static long (*const bpf_loop_)(u32 times, void *body, void *context, u64 flags) = (void *)181;
 /* Before Linux 6.7 the verifier follows the first step alone, and takes what it knows of the state then for true in all
  * steps: it removes checks that it takes for needless, as that of a length which begins with 0. So the state is copied
- * onto itself by a helper, after which the verifier knows nothing of it (ab5cfac139ab, "verify callbacks as if they are
- * called unknown number of times").
+ * onto itself by a helper, after which the verifier knows nothing of it (mended by commit ab5cfac139ab).
  */
 #define bpf_loop(times, step, context, flags)                                                                          \
 	({                                                                                                             \

@@ -132,8 +132,11 @@ class Engine(Protocol):
     def poke(self) -> bool:
         """Make one system call, which living programs count; False if a seccomp filter refuses it before its entry."""
 
-    def examine(self) -> tuple[str, ...]:
-        """What of the programs isn't as it was when they were attached; empty too where that can't be asked."""
+    def examine(self) -> tuple[tuple[str, ...], int]:
+        """What of the programs isn't as it was when they were attached, and how many calls the kernel showed them not.
+
+        Nothing too where that can't be asked.
+        """
 
     def stop(self) -> None:
         """Detach everything; harmless if it isn't running."""

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["KeptEngine", "keep"]
 
 SCRIPT = f"{os.path.dirname(__file__)}/run_keeper.py"  # noqa: PTH120 (pathlib is slow to import)
+OF_CALLS = ("on_sys_enter", "on_sys_exit")
 START_SECONDS = 60
 STOP_SECONDS = 10
 RETRY_SECONDS = 0.002
@@ -133,19 +134,19 @@ class KeptEngine:
         """See base.Engine."""
         return os.getpid() > 0  # it can't fail otherwise; and the interpreter makes no other call around it
 
-    def examine(self) -> tuple[str, ...]:
+    def examine(self) -> tuple[tuple[str, ...], int]:
         """See base.Engine."""
         try:
             with self._connection() as channel:
                 channel.settimeout(STOP_SECONDS)
                 answer, _ = _ask(channel, {"do": "examine", "session": self._session})
         except TimeoutError:
-            return (f"the keeper of the eBPF programs, process {self.pid}, gives no answer",)
+            return (f"the keeper of the eBPF programs, process {self.pid}, gives no answer",), 0
         except EbpfError as error:
-            return (f"the keeper of the eBPF programs: {error}",)
+            return (f"the keeper of the eBPF programs: {error}",), 0
         except (OSError, EOFError):
-            return ()  # it ended, which the programs' silence tells; or this process may not, or can't, reach it
-        return tuple(answer["damage"])
+            return (), 0  # it ended, which the programs' silence tells; or this process may not, or can't, reach it
+        return tuple(answer["damage"]), answer["missed"]
 
     def stop(self) -> None:
         """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
@@ -330,6 +331,8 @@ class _Keeper:
         # Any user of the machine can read the address in /proc/net/unix.
         self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
         self._programs = [(*each, kernel.program_number(each[2])) for each in self._engine.links]
+        self._missed = 0
+        """How many runs of the programs OF_CALLS the kernel had left out when somebody asked last."""
         self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
 
     def serve(self) -> None:
@@ -424,7 +427,8 @@ class _Keeper:
             self._end(request["session"])
             _send(channel, {"last": not self._owners}, [])
         elif request["do"] == "examine":
-            _send(channel, {"damage": [*self._damage(request["session"])]}, [])
+            damage = [*self._damage(request["session"])]
+            _send(channel, {"damage": damage, "missed": self._missed}, [])
         else:
             self._enrol(channel, request)
 
@@ -438,7 +442,8 @@ class _Keeper:
         self._wait([channel, owner], START_SECONDS)  # until the asker hangs up, or ends
 
     def _damage(self, session: int) -> Iterator[str]:
-        """What isn't as it was when the session began."""
+        """What isn't as it was when the session began; how many runs for calls were left out is counted beside."""
+        self._missed = 0
         for name, link, program, number in self._programs:
             try:
                 attached = kernel.program_of_link(link)
@@ -448,7 +453,9 @@ class _Keeper:
                 continue
             if attached != number:
                 yield f"the eBPF program {name} was replaced by another one"
-            if missed:
+            if name in OF_CALLS:
+                self._missed += missed
+            elif missed:
                 yield f"the kernel left out {missed:,} runs of the eBPF program {name}"
         for place, number in enumerate(self._rings[session]):
             try:

@@ -6,6 +6,7 @@ import pytest
 
 from pytest_ebpf import InconclusiveRecording
 from pytest_ebpf import session as session_module
+from pytest_ebpf.engines.variant import Variant
 from pytest_ebpf.recording import Recording
 from pytest_ebpf.scope import Kind, Owner
 from pytest_ebpf.testing import FakeEngine
@@ -75,9 +76,9 @@ def test_blank_tests_ask_the_engine_now_and_then(monkeypatch: pytest.MonkeyPatch
     engine = FakeEngine()
     asked: list[None] = []
 
-    def examine() -> tuple[str, ...]:
+    def examine() -> tuple[tuple[str, ...], int]:
         asked.append(None)
-        return ()
+        return (), 0
 
     monkeypatch.setattr(engine, "examine", examine)
     with engine.recording() as recording:
@@ -126,3 +127,36 @@ def test_call_in_flight_that_may_be_this_tests() -> None:
             assert (gap.calls, gap.count) == (frozenset({"connect"}), 1)
             with pytest.raises(InconclusiveRecording, match="made 1 calls, perhaps for this test"):
                 another.assert_no_network()
+
+
+def test_runs_that_are_left_out_at_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a kernel that may do so they are a gap of the test that asks next, and of no other."""
+    monkeypatch.setattr(session_module, "of_kernel", lambda: Variant(preemptible=True))
+    engine = FakeEngine()
+    engine.missed = 3  # before this session
+    with engine.recording() as recording:
+        assert is_blank(recording)
+        engine.call("getppid")
+        recording.assert_no_syscall("getpid")
+        engine.missed = 5
+        with pytest.raises(InconclusiveRecording, match="left out 2 runs of the eBPF programs for system calls"):
+            recording.assert_no_syscall("getpid")
+        begin_another(recording)
+        assert recording.complete
+        engine.missed = 6
+        assert not is_blank(recording)
+        begin_another(recording)
+        assert is_blank(recording)
+        recording._session.check()
+        assert not recording._session.damage
+
+
+def test_runs_that_are_left_out() -> None:
+    """On other kernels it is not known when: all that comes after is in doubt, and the run too."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        engine.missed = 1
+        assert not recording.complete
+        begin_another(recording)
+        assert not recording.complete
+        assert len(recording._session.damage) == 1
