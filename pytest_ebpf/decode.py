@@ -31,7 +31,6 @@ __all__ = [
     "decode_call",
     "decode_note",
     "end_of_process",
-    "parse_blob",
     "program_of",
     "specs",
 ]
@@ -275,13 +274,6 @@ class RawCall(tuple[Any, ...]):
     unread = property(lambda self: self[20])
     lost = property(lambda self: self[21])
     comm = property(lambda self: _text(self[22]))
-
-
-def parse_blob(data: memoryview) -> Blob:
-    """One blob as it stands in its ring."""
-    call, size, kind, arg, flags, event_kind = BLOB_HEADER.unpack_from(data)
-    start = BLOB_HEADER.size
-    return Blob(call, kind, arg, flags, event_kind, bytes(data[start : start + size]))
 
 
 def decode_note(fields: tuple[Any, ...], own_pid: int) -> Note:

@@ -142,13 +142,15 @@ class Store:
         position, end = 0, len(region)
         while position < end:
             length, call, size, kind, _, flags, event_kind = unpack(region, position)
-            data = position + BLOB.size
-            if length & DISCARDED:
-                length &= ~DISCARDED
+            is_discarded = length & DISCARDED
+            length &= ~DISCARDED
+            over = position + HEADER_BYTES + length
+            if is_discarded:
+                pass
             elif kind == BlobKind.FILE.value:
-                self.files.learn(call, flags, region[data : data + size])
+                self.files.learn(call, flags, region[position + BLOB.size : over][:size])
             elif not (only_of_notes and event_kind in EVENTS):
-                body = region[position + BODY : data + size]
+                body = region[position + BODY : over]
                 # What was read only at exit may be the kernel's answer: that hangs on the call's other arguments.
                 number = (0 if flags & REREAD else bodies.get(body)) or self._new_body(body)
                 before = waiting.get(call, 0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_ebpf import syscalls
 from pytest_ebpf.assertions import Assertions
+from pytest_ebpf.decode import BLOB_HEADER, Blob
 from pytest_ebpf.events import Address, Gap, Process, SyscallEvent
 
 BUSY_OR_DISCARDED = 3 << 30
@@ -29,6 +30,13 @@ def contents(region: bytes) -> list[bytes]:
             found.append(region[start : start + length])
         position = start + length + -length % 8
     return found
+
+
+def parse_blob(data: memoryview) -> Blob:
+    """One blob as it stands in its ring."""
+    call, size, kind, arg, flags, event_kind = BLOB_HEADER.unpack_from(data)
+    start = BLOB_HEADER.size
+    return Blob(call, kind, arg, flags, event_kind, bytes(data[start : start + size]))
 
 
 def event(

@@ -29,6 +29,8 @@ from pytest_ebpf.decode import (
 from pytest_ebpf.events import Address, Descriptor, File, Process, Socket, SyscallEvent
 from pytest_ebpf.files import Files
 
+from .builders import parse_blob
+
 TABLE = syscalls.table("x86_64")
 PROCESS = Process(pid=12, comm="python", exe="/usr/bin/python3", is_self=True)
 AT_FDCWD = 0xFFFF_FF9C  # as a 32-bit register leaves it
@@ -136,7 +138,7 @@ def operation(name: str | int, *args: int, **more: Any) -> SyscallEvent:
 def blob(kind: BlobKind, data: bytes, arg: int = 0, flags: int = 0, event_kind: int = 1) -> Blob:
     """Bytes of the call, as they stand in their ring."""
     packed = decode.BLOB_HEADER.pack(CALL, len(data), kind, arg, flags, event_kind) + data
-    return decode.parse_blob(memoryview(packed + bytes(-len(packed) % 8)))
+    return parse_blob(memoryview(packed + bytes(-len(packed) % 8)))
 
 
 def path(text: bytes, arg: int = 1, flags: int = 0) -> Blob:

@@ -25,7 +25,6 @@ from pytest_ebpf.decode import (
     RawCall,
     decode_call,
     decode_note,
-    parse_blob,
     program_of,
 )
 from pytest_ebpf.effects import file_events, network_events, process_events
@@ -36,10 +35,11 @@ from pytest_ebpf.events import Process
 from pytest_ebpf.files import Files
 from pytest_ebpf.match import Events
 from pytest_ebpf.names import parse_message, with_names
-from pytest_ebpf.scope import Scope
+from pytest_ebpf.scope import Scope, process_of
+from pytest_ebpf.store import Store
 from pytest_ebpf.syscalls import table
 
-from .builders import contents
+from .builders import contents, parse_blob
 
 TABLE = table("x86_64")
 PAGE = 4096
@@ -109,6 +109,38 @@ def check(record: bytes, sent: list[bytes]) -> None:
 def test_a_call(record: bytes, sent: list[bytes]) -> None:
     """Whatever the fields and the blobs are."""
     check(record, sent)
+
+
+def framed(data: bytes) -> bytes:
+    """As it stands in its ring."""
+    return struct.pack("<II", len(data), 0) + data + bytes(-len(data) % 8)
+
+
+@given(st.lists(records(), min_size=1, max_size=4), st.lists(st.tuples(st.integers(0, 3), blobs()), max_size=6))
+def test_calls_of_a_recording(made: list[bytes], sent: list[tuple[int, bytes]]) -> None:
+    """What holds them says of each the same as its own fields and blobs do, however much a blob says that it has."""
+    raws = {RawCall(EVENT.unpack(record)).call: record for record in made}
+    calls = [*raws]
+    mine: dict[int, list[Blob]] = {}
+    files, store = Files(), Store(TABLE, {})
+    region = b""
+    for place, data in sent:
+        call = calls[place % len(calls)]
+        content = call.to_bytes(8, "little") + data[8:]
+        region += framed(content)
+        blob = parse_blob(memoryview(content))
+        if blob.kind == BlobKind.FILE:
+            files.learn(blob.call, blob.flags, blob.data)
+        else:
+            mine.setdefault(call, []).append(blob)
+    store.take_blobs(region)
+    assert not store.take_events(b"".join(framed(record) for record in raws.values()))
+    for position in store.rows_from(0):
+        raw = store.raw(position)
+        process = process_of({}, raw.image, raw.pid, raw.comm)
+        event = decode_call(raw, mine.get(raw.call, ()), files, process, TABLE)
+        assert str(store.event(position)) == str(event)
+        assert str(event).isprintable()
 
 
 @given(record=records(kinds=[*map(int, NoteKind)]), sent=st.lists(blobs(), max_size=4), own=st.integers(0, 5))

@@ -16,6 +16,8 @@ from pytest_ebpf.engines import base, libbpf, ring, spool, variant
 from pytest_ebpf.engines import hooks as engine_hooks
 from pytest_ebpf.syscalls import RING
 
+from .builders import parse_blob
+
 PACKAGE = Path(pytest_ebpf.__file__).parent
 # In a wheel the snippets are inside of the package, in the source tree beside it.
 SNIPPETS = next(
@@ -250,7 +252,7 @@ def test_blob() -> None:
     """A blob's header, and where its data begins."""
     offsets, _ = layout("blob")
     assert decode.BLOB_HEADER.size == offsets["data"]
-    blob = decode.parse_blob(memoryview(decode.BLOB_HEADER.pack(1, 3, 4, 5, 6, 7) + b"abcd"))
+    blob = parse_blob(memoryview(decode.BLOB_HEADER.pack(1, 3, 4, 5, 6, 7) + b"abcd"))
     assert blob == decode.Blob(call=1, kind=4, arg=5, flags=6, event_kind=7, data=b"abc")
     assert list(offsets) == ["call", "size", "kind", "arg", "flags", "event_kind", "data"]
 

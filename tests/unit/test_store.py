@@ -29,7 +29,6 @@ from pytest_ebpf.decode import (
     RawCall,
     deciding,
     decode_call,
-    parse_blob,
 )
 from pytest_ebpf.engines.ring import HEADER_BYTES
 from pytest_ebpf.errors import SiblingCallWarning
@@ -43,7 +42,7 @@ from pytest_ebpf.store import STRIDE, Store
 from pytest_ebpf.syscalls import is_opaque
 from pytest_ebpf.testing import FakeEngine
 
-from .builders import contents
+from .builders import contents, parse_blob
 
 TABLE = syscalls.table()
 CHILD, THREAD = 500_001, 500_002
