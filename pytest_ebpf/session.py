@@ -838,7 +838,11 @@ class Session:
         who: Counter[tuple[int, str]] = Counter()
         foreign = 0
         store = self._store
-        found: list[tuple[Trait | RawCall, int]] = [(raw, 1) for raw in flying]
+        # A thread that was waited for may be on its way out still: that it ends is nobody's work.
+        ends = self._numbers(frozenset({"exit"}))
+        found: list[tuple[Trait | RawCall, int]] = [
+            (raw, 1) for raw in flying if raw.nr not in ends or raw.flags & EventFlag.FOREIGN.value
+        ]
         found += [(store.trait(kind), store.count(kind)) for kind in store.choose(lambda trait: trait.segment in part)]
         for trait, count in found:
             if self._counts(self.owner_of(trait.tag), mine):

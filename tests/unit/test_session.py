@@ -160,3 +160,16 @@ def test_runs_that_are_left_out() -> None:
         begin_another(recording)
         assert not recording.complete
         assert len(recording._session.damage) == 1
+
+
+def test_thread_on_its_way_out() -> None:
+    """That one of an earlier test ends is nobody's work."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        session = recording._session
+        engine.fork(CHILD, thread=True)
+        another = Recording(session, Owner(Kind.TEST, "test_next"))
+        session.begin_test(another.owner)
+        another.open()
+        engine.call("exit", tid=CHILD, in_flight=True)
+        assert another.complete, another.gaps
