@@ -35,9 +35,9 @@ def test_alarms_at_any_moment(pytester: pytest.Pytester, run: Callable[..., pyte
         def test_rings(ebpf, seed):
             signal.signal(signal.SIGALRM, ring)
             chance = random.Random(seed)
-            for shot in range(5):
+            for _ in range(5):
                 try:
-                    if shot < seed % 6:
+                    if seed % 6:
                         signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 5e-4))
                     ask(ebpf)
                     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -52,7 +52,7 @@ def test_alarms_at_any_moment(pytester: pytest.Pytester, run: Callable[..., pyte
             told[ebpf.complete] += 1
 
         def test_after(ebpf):
-            assert told["alarms"] > 100
+            assert told["alarms"] > 50
             assert told[True] and told[False], told
             os.getppid()
             ebpf.assert_syscall("getppid", count=1)
