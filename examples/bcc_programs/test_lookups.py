@@ -28,4 +28,5 @@ def test_asks_for_localhost_alone(ebpf):
     probe.attach_uprobe(name="c", sym="getaddrinfo", fn_name="on_getaddrinfo")
     socket.getaddrinfo("localhost", 80)
     socket.getaddrinfo("127.0.0.1", 80)
-    assert [lookup["name"] for lookup in probe.events("lookups")] == [b"localhost", b"127.0.0.1"]
+    # Each processor has a buffer of its own, so they come in any order.
+    assert {lookup["name"] for lookup in probe.events("lookups")} == {b"localhost", b"127.0.0.1"}
