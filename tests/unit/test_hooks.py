@@ -97,8 +97,8 @@ def test_real_path_of_a_call() -> None:
 
 def test_socket_that_a_bind_made() -> None:
     """A relative name is the same thing said; another name is not."""
-    made = Hook("security_path_mknod", ("create",), ("/work/name",), text="[kernel] x")
-    for path, text in (("name", "bind()"), ("/work/name", "bind()"), ("me", "bind()  [kernel] x")):
+    made = Hook("security_path_mknod", ("create",), ("/srv/name",), text="[kernel] x")
+    for path, text in (("name", "bind()"), ("/srv/name", "bind()"), ("me", "bind()  [kernel] x")):
         bound = replace(call("bind", address=Address("AF_UNIX", path=path)), text="bind()")
         assert str(hooks.amend(bound, [made])) == text
 

@@ -21,6 +21,15 @@ def begin_another(recording: Recording) -> None:
     recording.open()
 
 
+def next_test(recording: Recording) -> Recording:
+    """That of a test to which nothing belongs that was there before."""
+    session = recording._session
+    another = Recording(session, Owner(Kind.TEST, "test_next"))
+    session.begin_test(another.owner)
+    another.open()
+    return another
+
+
 def is_blank(recording: Recording) -> bool:
     """A call, as its answer changes."""
     return recording._is_blank
@@ -114,11 +123,8 @@ def test_call_in_flight_that_may_be_this_tests() -> None:
     """Of a thread that an earlier test left: that it began in this test is known, and for whom isn't."""
     engine = FakeEngine()
     with engine.recording() as recording:
-        session = recording._session
         engine.fork(CHILD, thread=True)
-        another = Recording(session, Owner(Kind.TEST, "test_next"))
-        session.begin_test(another.owner)
-        another.open()
+        another = next_test(recording)
         engine.call("connect", 3, tid=CHILD, in_flight=True)
         for has_ended in (False, True):
             if has_ended:
@@ -166,10 +172,7 @@ def test_thread_on_its_way_out() -> None:
     """That one of an earlier test ends is nobody's work."""
     engine = FakeEngine()
     with engine.recording() as recording:
-        session = recording._session
         engine.fork(CHILD, thread=True)
-        another = Recording(session, Owner(Kind.TEST, "test_next"))
-        session.begin_test(another.owner)
-        another.open()
+        another = next_test(recording)
         engine.call("exit", tid=CHILD, in_flight=True)
         assert another.complete, another.gaps
