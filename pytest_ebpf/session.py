@@ -275,7 +275,7 @@ class Session:
             for damage in found:
                 self._tell_damage(damage)
             self._tell_missed(missed - self._missed)
-            self._missed = missed
+            self._missed = max(self._missed, missed)  # 0 where the keeper can't be reached
         self._check_memory()
 
     def _tell_missed(self, count: int) -> None:
