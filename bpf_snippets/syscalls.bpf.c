@@ -225,32 +225,74 @@ INLINE bool is_muted(struct task *task, struct spec *spec)
 	return task->muted >= MUTE_ALL || (task->muted && spec->flags & SPEC_QUIET);
 }
 
-SEC("raw_tp/sys_enter")
-int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
+/* Where calls begin and end. At the tracepoint that perf offers, a program can't be preempted, whatever the kernel; it
+ * costs more, so it is for kernels that need it.
+ */
+#if defined(PREEMPTIBLE)
+#define AT_CALLS(point) SEC("tp/raw_syscalls/" #point)
+struct at_calls {
+	u64 common;
+	u64 nr;
+	u64 result; /* at the end */
+};
+INLINE struct pt_regs *registers_of(struct at_calls *ctx)
 {
-	ALONE;
+	return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+}
+INLINE u32 number_of(struct at_calls *ctx)
+{
+	return ctx->nr;
+}
+INLINE u64 result_of(struct at_calls *ctx)
+{
+	return ctx->result;
+}
+#else
+#define AT_CALLS(point) SEC("raw_tp/" #point)
+struct at_calls {
+	u64 registers;
+	u64 value;
+};
+INLINE struct pt_regs *registers_of(struct at_calls *ctx)
+{
+	return (void *)ctx->registers;
+}
+INLINE u32 number_of(struct at_calls *ctx)
+{
+	return ctx->value;
+}
+INLINE u64 result_of(struct at_calls *ctx)
+{
+	return ctx->value;
+}
+#endif
+
+AT_CALLS(sys_enter)
+int on_sys_enter(struct at_calls *ctx)
+{
 	u32 slot = slot_of(bpf_get_current_pid_tgid());
 	if (!slot)
 		return 0;
 	struct task *task = enter(slot);
 	struct control *c = task ? control_of(task->session) : 0;
-	u32 nr = ctx->args[1];
+	struct pt_regs *regs = registers_of(ctx);
+	u32 nr = number_of(ctx);
 	struct spec *spec = spec_of(nr);
 	if (!task || !c || !spec)
 		return 0;
 	if (task->state == TASK_RECORDED)
 		lose_call(task); /* its end was missed */
 	task->event.call++;      /* also outside a window: user space sees by it that the program lives */
-	bool goes_on = goes_on_with(task, (void *)ctx->args[0], nr);
+	bool goes_on = goes_on_with(task, regs, nr);
 	attribute(task, slot, c);
 	if (WAIT_OF(spec) && slot != c->runner)
-		begin_wait(task, c, (void *)ctx->args[0], WAIT_OF(spec));
+		begin_wait(task, c, regs, WAIT_OF(spec));
 	u32 segment = goes_on ? task->restart_segment : stamp(task, slot, c);
 	if (!segment || is_muted(task, spec)) {
 		task->state = TASK_UNRECORDED;
 		return 0;
 	}
-	begin(task, (void *)ctx->args[0], nr, segment, 0);
+	begin(task, regs, nr, segment, 0);
 	if (spec->flags & SPEC_CAPTURES && !(task->event.flags & EVENT_FOREIGN))
 		for (u64 arg = 0; arg < CALL_ARGS; arg++)
 			if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT)
@@ -288,10 +330,9 @@ INLINE void finish(struct task *task, u64 ret)
 	emit_call(task);
 }
 
-SEC("raw_tp/sys_exit")
-int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+AT_CALLS(sys_exit)
+int on_sys_exit(struct at_calls *ctx)
 {
-	ALONE;
 	u32 slot = slot_of(bpf_get_current_pid_tgid());
 	if (!slot)
 		return 0;
@@ -299,11 +340,12 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct control *c = task ? control_of(task->session) : 0;
 	if (!task || !c)
 		return 0;
+	struct pt_regs *regs = registers_of(ctx);
+	u64 ret = result_of(ctx);
 	u8 state = task->state;
 	task->state = TASK_IDLE;
 	if (state == TASK_IDLE) {
 		/* Seccomp or ptrace refused the call before sys_enter: an attempt all the same. */
-		struct pt_regs *regs = (void *)ctx->args[0];
 		u32 nr = number_at_exit(regs);
 		struct spec *spec = spec_of(nr);
 		attribute(task, slot, c);
@@ -315,10 +357,10 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		}
 	}
 	if (state == TASK_RECORDED)
-		finish(task, ctx->args[1]);
-	expect_restart(task, (void *)ctx->args[0], state, ctx->args[1]);
+		finish(task, ret);
+	expect_restart(task, regs, state, ret);
 	if (task->waiting)
-		end_wait(task, c, ctx->args[1]);
+		end_wait(task, c, ret);
 	if (task->next_image) {
 		task->event.image = task->next_image;
 		task->next_image = 0;

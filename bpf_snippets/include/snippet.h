@@ -77,13 +77,15 @@ static long (*const bpf_loop_)(u32 times, void *body, void *context, u64 flags) 
 		bpf_loop_(times, step, context, flags);                                                                \
 	})
 static void *(*const bpf_get_current_task_btf)(void) = (void *)158;
+static long (*const bpf_task_pt_regs)(void *task) = (void *)175;
 static u64 (*const bpf_get_attach_cookie)(void *context) = (void *)174;
 #endif
 
-/* Since Linux 7.0 a program at a tracepoint can be preempted, by another one which uses the same memory of the processor;
- * and meanwhile the kernel leaves out the same program in other tasks. So each begins with ALONE, which holds until it
- * returns. That others may run again is said with interrupts off, in which nobody is preempted: a switch that is due comes
- * when the program has ended.
+/* Since Linux 7.0 a program at a raw tracepoint can be preempted, by another one which uses the same memory of the
+ * processor; and meanwhile the kernel leaves out the same program in other tasks. So each begins with ALONE, which holds
+ * until it returns. That others may run again is said with interrupts off, in which nobody is preempted: a switch that
+ * is due comes when the program has ended. What is left are the moments before and behind ALONE: too much for the
+ * programs of calls, see AT_CALLS in syscalls.bpf.c.
  */
 #if defined(PREEMPTIBLE)
 #if defined(BCC) /* see engines/linker.py */

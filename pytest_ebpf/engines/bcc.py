@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..attachment import KINDS, kinds
+from ..attachment import kinds
 from ..errors import EngineUnavailable, ProbeError
 from ..features import BCC_HINT, bcc_package
 from . import compiler, hooks, kernel, linker
@@ -50,7 +50,7 @@ class BccEngine:
         """Of the hooks: see attachment.py."""
         self._fds: list[int] = []
         self._iterator = 0
-        self.links: list[tuple[str, int, int]] = []
+        self.links: list[tuple[Probe, int, int]] = []
         """Of each program its name, the descriptor that holds it attached, and its own."""
 
     def start(self) -> Started:
@@ -96,7 +96,6 @@ class BccEngine:
         for name in source.maps:
             maps[name] = self._hold(f"create map {name}", kernel.create_map, name, *_words(codes[f"map_{name}"]))
         described = self._hold("load the description of the programs", kernel.load_btf, btf)
-        probes: list[Probe] = []
         for function in source.functions:
             if not function.hook:
                 continue
@@ -104,12 +103,13 @@ class BccEngine:
             code = linker.with_maps(program.code, list(maps.values()))
             code = linker.with_kernel_functions(code, types.function)
             probe = Probe(function.name, self._variant.hook(function.hook))
-            probes += self._attach(probe, code, described, program, types)
+            self._attach(probe, code, described, program, types)
+        probes = tuple(probe for probe, _, _ in self.links)
         version = f"BCC {compiler.version(package)}"
-        return Started(self.name, version, maps, 0, tuple(probes), self._variant.missing)
+        return Started(self.name, version, maps, 0, probes, self._variant.missing)
 
-    def _attach(self, probe: Probe, code: bytes, described: int, program: linker.Program, types: Types) -> list[Probe]:
-        """Load a program and attach it; of one that is for several functions, what it was attached to."""
+    def _attach(self, probe: Probe, code: bytes, described: int, program: linker.Program, types: Types) -> None:
+        """Load a program and attach it."""
         name, hook = probe.program, probe.hook
         kind, _, to = hook.partition("/")
         wanted = {"iter": f"bpf_iter_{to}", "fentry": to}.get(kind)
@@ -119,17 +119,16 @@ class BccEngine:
         loaded = self._hold(
             f"load {name}", kernel.load_program, name, code, described, program.places, kind=kind, target=target
         )
-        if kind in KINDS:
-            found = hooks.attach(hook, loaded)
-            for held in found.values():
+        if kind in hooks.ATTACHED:
+            for watched, (link, held) in hooks.attach(hook, loaded).items():
                 self._fds += held
-            return [Probe(name, watched) for watched in found]
+                self.links.append((Probe(name, watched), link, loaded))
+            return
         if kind == "iter":
             link = self._iterator = self._hold(f"attach {name} to {hook}", kernel.attach_iterator, loaded)
         else:
             link = self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, to, loaded)
-        self.links.append((name, link, loaded))
-        return [probe]
+        self.links.append((probe, link, loaded))
 
     def _source(self, types: Types) -> Source:
         snippets = (*self._variant.snippets, HOOKS) if self._kind else self._variant.snippets
@@ -137,7 +136,8 @@ class BccEngine:
         wanted = kernel_structs(text)
         found = types.layouts(wanted)
         layouts = {name: _choose(name, fields, found[name]) for name, fields in wanted.items()}
-        return translate(text, layouts, old=self._variant.old, hooks=self._kind)
+        variant = self._variant
+        return translate(text, layouts, old=variant.old, preemptible=variant.preemptible, hooks=self._kind)
 
     def _compiled(self, package: Path, source: Source) -> dict[str, bytes]:
         names = [function.name for function in source.functions]

@@ -1,4 +1,4 @@
-"""How a program gets to functions of the kernel: by kprobes, or at fentry.
+"""How a program gets to functions of the kernel, by kprobes or at fentry, and to a tracepoint as perf offers it.
 
 The keeper process imports this while the session waits: see base.py.
 """
@@ -10,9 +10,13 @@ import os
 import platform
 import struct
 
-from ..attachment import KPROBE
+from ..attachment import FTRACE, KINDS, KPROBE
+from ..errors import ProbeError
 
-__all__ = ["FUNCTIONS", "attach"]
+__all__ = ["ATTACHED", "FUNCTIONS", "attach", "switched_off"]
+
+ATTACHED = (*KINDS, "tp")
+"""The kinds of section that are attached here."""
 
 ALL = "hooks"
 """In the section of a program that is for all of them."""
@@ -41,6 +45,13 @@ FUNCTIONS = (
 PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
 RAW_TRACEPOINT_OPEN, LINK_CREATE, PERF_EVENT = 17, 28, 41
+FSOPEN, FSCONFIG, FSMOUNT = (dict.fromkeys(SYS_BPF, number) for number in (430, 431, 432))
+CREATE = 6
+"""Of fsconfig."""
+PERF_TRACEPOINT = 2
+"""The type of such a perf event."""
+TRACEFS = "/sys/kernel/tracing"
+KPROBES = "/sys/kernel/debug/kprobes/enabled"
 SET_BPF, ENABLE = 0x40042408, 0x2400
 CLOSE_ON_EXEC = 8
 ATTRIBUTES = struct.Struct("<IIQQQQQIIQQ")
@@ -53,15 +64,21 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-def attach(hook: str, program: int) -> dict[str, list[int]]:
-    """Attach the program of a section: the descriptors that hold it, by hook.
+def attach(hook: str, program: int) -> dict[str, tuple[int, list[int]]]:
+    """Attach the program of a section: by hook its link, 0 if the kernel makes none, and the descriptors that hold it.
 
-    What the kernel refuses isn't there, so that area stays unwatched.
+    A function that the kernel refuses isn't there, so that area stays unwatched. Raises ProbeError if it refuses a
+    tracepoint.
     """
-    kind, _, function = hook.partition("/")
-    functions = enumerate(FUNCTIONS, 1) if function == ALL else [(0, function)]
+    kind, _, place = hook.partition("/")
+    if kind == "tp":
+        try:
+            return {hook: _attach_tracepoint(place, program)}
+        except OSError as error:
+            hint = "it takes root, or CAP_PERFMON and the right to read tracefs"
+            raise ProbeError(f"attach a program to {hook}", error.strerror or "", hint) from error
     found = {}
-    for number, each in functions:
+    for number, each in enumerate(FUNCTIONS, 1) if place == ALL else [(0, place)]:
         try:
             held = _attach_kprobe(each, program, number) if kind == "kprobe" else _attach_fentry(program)
         except OSError:
@@ -70,31 +87,82 @@ def attach(hook: str, program: int) -> dict[str, list[int]]:
     return found
 
 
-def _attach_fentry(program: int) -> list[int]:
+def switched_off(kind: str) -> str:
+    """The file that keeps all programs of a kind from running, or nothing."""
+    for path in {"kprobe": (KPROBES, FTRACE), "fentry": (FTRACE,)}.get(kind, ()):
+        try:
+            with open(path, encoding="ascii") as file:  # noqa: PTH123
+                if file.read().strip() == "0":
+                    return path
+        except OSError:
+            continue  # there is no such switch
+    return ""
+
+
+def _attach_tracepoint(point: str, program: int) -> tuple[int, list[int]]:
+    event = _perf_event(point, ATTRIBUTES.pack(PERF_TRACEPOINT, ATTRIBUTES.size, _tracepoint(point), *[0] * 8))
+    return _linked(point, program, event)
+
+
+def _attach_fentry(program: int) -> tuple[int, list[int]]:
     attributes = ctypes.create_string_buffer(TRACEPOINT.pack(0, program, 0), 64)
-    return [_call(SYS_BPF, "fentry", RAW_TRACEPOINT_OPEN, ctypes.addressof(attributes), TRACEPOINT.size)]
+    link = _call(SYS_BPF, "fentry", RAW_TRACEPOINT_OPEN, ctypes.addressof(attributes), TRACEPOINT.size)
+    return link, [link]
 
 
-def _attach_kprobe(function: str, program: int, number: int) -> list[int]:
+def _attach_kprobe(function: str, program: int, number: int) -> tuple[int, list[int]]:
     """A program for all functions is told the number of this one."""
     with open(KPROBE, encoding="ascii") as file:  # noqa: PTH123
         kind = int(file.read())
     name = ctypes.create_string_buffer(function.encode())
-    content = ATTRIBUTES.pack(kind, ATTRIBUTES.size, 0, 0, 0, 0, 0, 0, 0, ctypes.addressof(name), 0)
+    event = _perf_event(function, ATTRIBUTES.pack(kind, ATTRIBUTES.size, *[0] * 7, ctypes.addressof(name), 0))
+    if number:
+        return _linked(function, program, event, number)
+    for request, value in ((SET_BPF, program), (ENABLE, 0)):
+        if _libc.ioctl(event, ctypes.c_ulong(request), ctypes.c_long(value)) < 0:
+            error = _error(function)
+            os.close(event)
+            raise error
+    return 0, [event]
+
+
+def _perf_event(name: str, content: bytes) -> int:
+    """Of every process; on one processor, which stands for all."""
     attributes = ctypes.create_string_buffer(content, 128)
-    # Of every process; on one processor, which stands for all.
-    event = _call(PERF_EVENT_OPEN, function, ctypes.addressof(attributes), -1, 0, -1, CLOSE_ON_EXEC)
+    return _call(PERF_EVENT_OPEN, name, ctypes.addressof(attributes), -1, 0, -1, CLOSE_ON_EXEC)
+
+
+def _linked(name: str, program: int, event: int, cookie: int = 0) -> tuple[int, list[int]]:
+    attributes = ctypes.create_string_buffer(LINK.pack(program, event, PERF_EVENT, 0, cookie), 64)
     try:
-        if number:
-            link = ctypes.create_string_buffer(LINK.pack(program, event, PERF_EVENT, 0, number), 64)
-            return [_call(SYS_BPF, function, LINK_CREATE, ctypes.addressof(link), len(link)), event]
-        for request, value in ((SET_BPF, program), (ENABLE, 0)):
-            if _libc.ioctl(event, ctypes.c_ulong(request), ctypes.c_long(value)) < 0:
-                raise _error(function)
+        link = _call(SYS_BPF, name, LINK_CREATE, ctypes.addressof(attributes), len(attributes))
     except OSError:
         os.close(event)
         raise
-    return [event]
+    return link, [link, event]
+
+
+def _tracepoint(point: str) -> int:
+    """The number that the kernel gave it, from tracefs: where that isn't mounted, from one that nobody else sees."""
+    mounted = os.path.exists(f"{TRACEFS}/events")  # noqa: PTH110
+    folder = os.open(TRACEFS, os.O_PATH) if mounted else _mount_tracefs()
+    try:
+        file = os.open(f"events/{point}/id", os.O_RDONLY, dir_fd=folder)
+    finally:
+        os.close(folder)
+    with open(file, encoding="ascii") as found:  # noqa: PTH123
+        return int(found.read())
+
+
+def _mount_tracefs() -> int:
+    """A descriptor of its root; with that it ends."""
+    name = ctypes.create_string_buffer(b"tracefs")
+    context = _call(FSOPEN, TRACEFS, ctypes.addressof(name), 0)
+    try:
+        _call(FSCONFIG, TRACEFS, context, CREATE, 0, 0, 0)
+        return _call(FSMOUNT, TRACEFS, context, 0, 0)
+    finally:
+        os.close(context)
 
 
 def _call(numbers: dict[str, int], function: str, *args: int) -> int:

@@ -39,6 +39,7 @@ from pytest_ebpf.engines.base import (
     Probe,
     Started,
 )
+from pytest_ebpf.engines.hooks import switched_off
 from pytest_ebpf.engines.meanwhile import Meanwhile
 from pytest_ebpf.engines.spool import Spool
 from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
@@ -330,7 +331,9 @@ class _Keeper:
         """Something stays in a ring that is to be moved."""
         # Any user of the machine can read the address in /proc/net/unix.
         self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
-        self._programs = [(*each, kernel.program_number(each[2])) for each in self._engine.links]
+        self._links = [(*each, kernel.program_number(each[2])) for each in self._engine.links]
+        self._programs = {program: probe.program for probe, _, program in self._engine.links}
+        """Their names, by their descriptors."""
         self._missed = 0
         """How many runs of the programs OF_CALLS the kernel had left out when somebody asked last."""
         self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
@@ -444,15 +447,21 @@ class _Keeper:
     def _damage(self, session: int) -> Iterator[str]:
         """What isn't as it was when the session began; how many runs for calls were left out is counted beside."""
         self._missed = 0
-        for name, link, program, number in self._programs:
+        for kind in {probe.hook.partition("/")[0] for probe, *_ in self._links}:
+            if path := switched_off(kind):
+                yield f"{path} keeps the eBPF programs of kind {kind} from running"
+        for probe, link, _, number in self._links:
+            if not link:
+                continue  # held by a perf event: it is closed or it is there
             try:
                 attached = kernel.program_of_link(link)
-                missed = kernel.missed_runs(program)
             except kernel.Refused as error:
-                yield f"the eBPF program {name} is attached no more: {error.strerror}"
+                yield f"the eBPF program {probe.program} is attached no more: {error.strerror}"
                 continue
             if attached != number:
-                yield f"the eBPF program {name} was replaced by another one"
+                yield f"the eBPF program {probe.program} was replaced by another one"
+        for program, name in self._programs.items():
+            missed = kernel.missed_runs(program)
             if name in OF_CALLS:
                 self._missed += missed
             elif missed:

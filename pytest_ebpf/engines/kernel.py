@@ -34,7 +34,7 @@ MAP_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD = 14, 15
 INFO_BYTES = 232
 NUMBER_AT, PROGRAM_AT, MISSES_AT = 4, 8, 208
 """In struct bpf_map_info and bpf_prog_info, in bpf_link_info, and in bpf_prog_info."""
-KPROBE, RAW_TRACEPOINT, TRACING = 2, 17, 26
+KPROBE, TRACEPOINT, RAW_TRACEPOINT, TRACING = 2, 5, 17, 26
 ARRAY_OF_MAPS, RING_BUFFER = 12, 27
 RING_BYTES = os.sysconf("SC_PAGESIZE")
 """The least that a ring buffer can have."""
@@ -48,6 +48,7 @@ _TYPES = {
     "iter": (TRACING, TRACE_ITER),
     "kprobe": (KPROBE, 0),
     "raw_tp": (RAW_TRACEPOINT, 0),
+    "tp": (TRACEPOINT, 0),
 }
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 
-from ..attachment import KINDS, kinds
+from ..attachment import kinds
 from ..errors import EngineUnavailable, ProbeError
 from . import _ffi, hooks, loader
 from .base import Probe, Started
@@ -45,8 +45,9 @@ class LibbpfEngine:
         self._messages: list[str] = []
         self._library: Any = None
         self._iterator = 0
-        self.links: list[tuple[str, int, int]] = []
-        """Of each program its name, the descriptor that holds it attached, and its own."""
+        self.links: list[tuple[Probe, int, int]] = []
+        """What is attached: the program with its place, the link, or 0 where the kernel makes none, and the program's
+        own descriptor."""
 
     def start(self) -> Started:
         """See base.Engine."""
@@ -65,6 +66,7 @@ class LibbpfEngine:
             self._library.bpf_object__close(opened)
         self._fds.clear()
         self._objects.clear()
+        self.links.clear()
 
     def _load_library(self) -> None:
         if not os.path.exists(BTF):  # noqa: PTH110
@@ -91,26 +93,23 @@ class LibbpfEngine:
 
     def _start(self) -> Started:
         maps, programs = self._load()
-        probes: list[Probe] = []
         for probe, program in programs:
             kind, _, hook = probe.hook.partition("/")
-            if kind in KINDS:
-                for watched, held in hooks.attach(probe.hook, program).items():
+            if kind in hooks.ATTACHED:
+                for watched, (link, held) in hooks.attach(probe.hook, program).items():
                     self._fds += held
-                    probes.append(Probe(probe.program, watched))
+                    self.links.append((Probe(probe.program, watched), link, program))
                 continue
             if kind == "iter":
-                link = self._library.bpf_link_create(program, 0, ITERATOR, None)
+                link = self._iterator = self._library.bpf_link_create(program, 0, ITERATOR, None)
             else:
                 link = self._library.bpf_raw_tracepoint_open(hook.encode(), program)
             self._check(link, f"attach {probe.program} to {probe.hook}")
             self._fds.append(link)
-            self.links.append((probe.program, link, program))
-            probes.append(probe)
-            if kind == "iter":
-                self._iterator = link
+            self.links.append((probe, link, program))
+        probes = tuple(probe for probe, _, _ in self.links)
         version = self._library.libbpf_version_string().decode().removeprefix("v")
-        return Started(self.name, f"libbpf {version}", maps, 0, tuple(probes), self._variant.missing)
+        return Started(self.name, f"libbpf {version}", maps, 0, probes, self._variant.missing)
 
     def iterator(self) -> int:
         """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""

@@ -36,6 +36,7 @@ STEP_ALONE = """GLOBAL int {step}_alone(u64 index)
 	return at ? {step}(index, at) : 1;
 }}
 """
+_AT_CALLS = re.compile(r"^AT_CALLS\((\w+)\)$", re.MULTILINE)
 _HOOK = re.compile(r"^HOOK\((\w+), (\w+), (\w+)\);", re.MULTILINE)
 _ALL_HOOKS = re.compile(r'^SEC\("kprobe/hooks"\)\n.*?^\}\n', re.MULTILINE | re.DOTALL)
 HOOK = """SEC("{kind}/{function}")
@@ -119,11 +120,15 @@ def kernel_structs(text: str) -> dict[str, list[str]]:
     return {name: fields for name, fields in found.items() if "___" not in name}
 
 
-def translate(text: str, layouts: Mapping[str, Layout], *, old: bool, hooks: str = "") -> Source:
+def translate(
+    text: str, layouts: Mapping[str, Layout], *, old: bool = False, preemptible: bool = False, hooks: str = ""
+) -> Source:
     """The text for BCC. ``layouts`` has each of `kernel_structs` that this kernel has.
 
-    ``old``: see Variant; ``hooks``: what kind the programs for functions of the kernel are, if they are in the text.
+    ``old``, ``preemptible``: see Variant; ``hooks``: what kind the programs for functions of the kernel are, if they
+    are in the text.
     """
+    text = _AT_CALLS.sub(rf'SEC("{"tp/raw_syscalls" if preemptible else "raw_tp"}/\1")', text)
     if hooks:
         one_each = old or hooks == "fentry"
         text = (_HOOK if not one_each else _ALL_HOOKS).sub("", text)

@@ -50,8 +50,8 @@ def resident() -> int:
 def assert_accounted(recording: Recording, count: int) -> None:
     """Each of so many getppid was recorded, or counted as one that found no room.
 
-    Where the host of a virtual machine takes a processor away for 100 ms, the keeper can't come in time. Without it, far
-    more would be lost.
+    Where the host of a virtual machine takes a processor away for 100 ms, the keeper can't come in time. Without it,
+    far more would be lost.
     """
     lost = sum(gap.count for gap in recording.gaps if gap.calls == frozenset({"getppid"}))
     assert all(gap.exact for gap in recording.gaps), recording.gaps

@@ -63,9 +63,18 @@ def test_snippets_are_understood(machine: str, old: bool) -> None:
     assert "PRESERVE;" not in found.text
     hooks = {function.hook for function in found.functions if function.hook}
     assert {"raw_tp/sys_enter", "raw_tp/sys_exit", "iter/task"} <= hooks
-    assert len(hooks) == text.count('\nSEC("raw_tp/') + text.count('\nSEC("iter/')
+    assert len(hooks) == sum(text.count(f"\n{each}") for each in ('SEC("raw_tp/', 'SEC("iter/', "AT_CALLS("))
     assert {"rings", "controls", "tasks"} <= set(found.maps)
     assert ("walk_states" in found.maps) is old
+
+
+def test_programs_of_calls_that_cannot_be_preempted() -> None:
+    """They sit where perf offers the calls."""
+    text = source.read(SNIPPETS, variant.SNIPPETS, "x86_64")
+    for preemptible, place in ((False, "raw_tp"), (True, "tp/raw_syscalls")):
+        found = source.translate(text, {}, preemptible=preemptible).functions
+        places = [each.hook for each in found if each.name in ("on_sys_enter", "on_sys_exit")]
+        assert places == [f"{place}/sys_enter", f"{place}/sys_exit"]
 
 
 @pytest.mark.parametrize(
