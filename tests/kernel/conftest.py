@@ -17,6 +17,7 @@ from pytest_ebpf.engines.variant import of_kernel
 
 BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -43,8 +44,9 @@ def engine(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture
 def pytester(pytester: pytest.Pytester, engine: str, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Its runs of pytest use the same engine; the plain fixture drops the options of the outer run."""
+    """Its runs use the same engine, and what BCC compiled: the plain fixture gives none, and another home."""
     monkeypatch.setenv("PYTEST_ADDOPTS", f"--ebpf-engine={engine}")
+    monkeypatch.setenv("XDG_CACHE_HOME", CACHE)
     return pytester
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from pytest_ebpf import InconclusiveRecording
-from pytest_ebpf.engines import keeper, kernel
+from pytest_ebpf import InconclusiveRecording, features
+from pytest_ebpf.engines import hooks, keeper, kernel
 from pytest_ebpf.engines.base import SESSION_OFFSET, TASK_BYTES
 from pytest_ebpf.engines.keeper import KeptEngine
+from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.integrity import MUTED_OFFSET
 from pytest_ebpf.recording import Recording
 from pytest_ebpf.scope import Kind, Owner
@@ -39,7 +40,7 @@ def engine(name, make=run_keeper._engine):
     def lose(number, frame):
         with open({order!r}) as order:
             wanted = order.read()
-        os.close(next(link for name, link, program in made.links if name == wanted))
+        os.close(next(link for probe, link, program in made.links if probe.program == wanted))
 
     signal.signal(signal.SIGUSR1, lose)
     return made
@@ -104,6 +105,8 @@ def links(pid: int) -> list[str]:
 
 
 PROGRAMS = ["on_sys_enter", "on_sys_exit", "on_fork", "on_exec", "on_exit", "on_waking", "on_task_iterated"]
+if features.hooks() and not of_kernel().old:  # before, no link holds them
+    PROGRAMS.append({"kprobe": "on_hook", "fentry": "on_security_file_open"}[features.hooks()])
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -123,6 +126,22 @@ def test_one_program_is_taken_away(
     recording.close()
     session.check()
     assert any(program in gap.reason for gap in session.damage)
+
+
+def test_kprobes_are_switched_off(session: Session) -> None:
+    """For the whole machine: what hooks would tell is not told."""
+    switch = Path(hooks.KPROBES)
+    if features.hooks() != "kprobe":
+        assert hooks.switched_off("kprobe") == ""
+        return
+    recording = begin(session)
+    switch.write_text("0")
+    try:
+        with pytest.raises(InconclusiveRecording, match=f"{switch} keeps the eBPF programs of kind kprobe"):
+            recording.assert_no_network()
+    finally:
+        switch.write_text("1")
+        recording.close()
 
 
 def test_it_is_noticed_at_the_end_of_the_run_at_the_latest(
