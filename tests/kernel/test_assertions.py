@@ -120,6 +120,7 @@ def manager() -> Iterator[multiprocessing.managers.SyncManager]:
         yield manager
 
 
+@pytest.mark.heavy(reason="imports a large package")
 def test_no_network_with_a_manager_of_a_fixture(ebpf: Recording, manager: multiprocessing.managers.SyncManager) -> None:
     """It belongs to the test's own tree."""
     assert manager.list([1]).pop() == 1

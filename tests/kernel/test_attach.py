@@ -54,6 +54,7 @@ def _attachers() -> set[int]:
     return found
 
 
+@pytest.mark.heavy(reason="BCC compiles in it")
 def test_scope(ebpf: Recording) -> None:
     """What the test's own tasks do is counted, threads and processes too, and what others do is not."""
     probe = ebpf.attach(COUNT_CALLS)
@@ -215,6 +216,7 @@ def children() -> set[str]:
     return {pid for each in lists for pid in each.read_text(encoding="ascii").split()}
 
 
+@pytest.mark.heavy(reason="BCC compiles in it")
 def test_tables_and_streams(ebpf: Recording) -> None:
     """Structs, arrays, tables by processor, a perf buffer and a ring buffer; with a uprobe to fill them."""
     probe = ebpf.attach(
@@ -349,6 +351,7 @@ def test_printed(ebpf: Recording) -> None:
     assert Counter(second.printed()) == {f"{GETPPID}: first": 1, f"{GETPPID}: second": 1}
 
 
+@pytest.mark.heavy(reason="BCC compiles in it")
 def test_lost_messages_are_no_list(ebpf: Recording) -> None:
     """Each processor has a buffer of its own: one that overflowed tells, whichever the program was attached on."""
     text = f"""

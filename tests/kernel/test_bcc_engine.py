@@ -15,6 +15,8 @@ from pytest_ebpf.engines.bcc import BccEngine
 from pytest_ebpf.engines.libbpf import LibbpfEngine
 from pytest_ebpf.recording import Recording
 
+pytestmark = pytest.mark.heavy(reason="starts a recorder of its own in each test")
+
 
 @pytest.fixture
 def snippets(tmp_path: Path) -> Path:
@@ -22,7 +24,6 @@ def snippets(tmp_path: Path) -> Path:
     return Path(shutil.copytree(bcc._snippets(), tmp_path / "snippets"))
 
 
-@pytest.mark.heavy(reason="BCC compiles the recorder in it")
 def test_same_maps_and_programs_as_libbpf(tmp_path: Path) -> None:
     """Both engines give the same things under the same names."""
     ours, theirs = BccEngine(cache=tmp_path), LibbpfEngine()
@@ -39,7 +40,6 @@ def test_same_maps_and_programs_as_libbpf(tmp_path: Path) -> None:
         theirs.stop()
 
 
-@pytest.mark.heavy(reason="BCC compiles the recorder in it")
 def test_what_was_compiled_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second start needs no compiler; what somebody else could have written is not taken."""
     cache = tmp_path / "cache"
@@ -67,7 +67,6 @@ def test_what_was_compiled_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     start()
 
 
-@pytest.mark.heavy(reason="BCC compiles the recorder in it")
 def test_a_cache_that_cant_be_written(tmp_path: Path) -> None:
     """Costs time and nothing else."""
     (tmp_path / "file").touch()
@@ -78,7 +77,6 @@ def test_a_cache_that_cant_be_written(tmp_path: Path) -> None:
         engine.stop()
 
 
-@pytest.mark.heavy(reason="BCC compiles the recorder in it")
 def test_compile_error(snippets: Path, tmp_path: Path) -> None:
     """The compiler's words, without a traceback of BCC."""
     source = snippets / "process.bpf.c"
@@ -89,7 +87,6 @@ def test_compile_error(snippets: Path, tmp_path: Path) -> None:
     assert "Traceback" not in caught.value.log
 
 
-@pytest.mark.heavy(reason="BCC compiles the recorder in it")
 def test_program_that_the_verifier_rejects(snippets: Path, tmp_path: Path) -> None:
     """The program is named, and the verifier's last words follow; nothing stays open."""
     source = snippets / "process.bpf.c"

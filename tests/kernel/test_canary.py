@@ -11,6 +11,8 @@ from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.session import Session
 from pytest_ebpf.standalone import running
 
+pytestmark = pytest.mark.heavy(reason="starts a recorder of its own in each test")
+
 BY_RING = [] if "io_uring" in of_kernel().missing else ["an open by io_uring"]
 """What is unheard of on a kernel whose operations on a ring are recorded."""
 

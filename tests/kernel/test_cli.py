@@ -21,6 +21,8 @@ from pytest_ebpf.recording import Recording
 from pytest_ebpf.syscalls import table
 from pytest_ebpf.ways import WAYS, Place, Way
 
+pytestmark = pytest.mark.heavy(reason="starts a recorder of its own in each test")
+
 RING_WAYS = {"io-uring-open", "io-uring-connect", "io-uring-send"}
 INCONCLUSIVE = {"int-0x80"} | (RING_WAYS if "io_uring" in of_kernel().missing else set())
 QUIET = ("-p", "no:cacheprovider")

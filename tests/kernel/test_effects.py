@@ -604,6 +604,7 @@ def resolver() -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.heavy(reason="imports a large package")
 @pytest.mark.parametrize("options", ["", "options use-vc"], ids=["udp", "tcp"])
 def test_names_that_the_c_library_resolves(ebpf: Recording, resolver: str, tmp_path: Path, options: str) -> None:
     """Queries and answers are events, and the names are those of the addresses that follow; by UDP and TCP."""

@@ -14,6 +14,8 @@ import pytest
 
 from pytest_ebpf.recording import Recording
 
+pytestmark = pytest.mark.heavy(reason="kills processes by the hundred")
+
 QUIET = ("-p", "no:cacheprovider", "-p", "no:faulthandler")
 PYTEST = (sys.executable, "-m", "pytest", *QUIET)
 A_MINUTE = 60
@@ -382,7 +384,6 @@ def test_little_locked_memory(pytester: pytest.Pytester) -> None:
     run(pytester, "prlimit", "--memlock=65536:65536").assert_outcomes(passed=1)
 
 
-@pytest.mark.heavy(reason="thousands of tasks")
 def test_2003_processes_at_one_time(ebpf: Recording) -> None:
     """Each is followed, from its first call. Of a small program: two thousand of this process would fill the memory."""
     program = """
@@ -408,7 +409,6 @@ assert {os.waitpid(child, 0)[1] for child in children} == {7 << 8}
     assert ebpf.complete, ebpf.gaps
 
 
-@pytest.mark.heavy(reason="thousands of tasks")
 def test_503_threads(ebpf: Recording) -> None:
     """In a child: so that this process keeps its own."""
     program = """

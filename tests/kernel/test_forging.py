@@ -35,6 +35,8 @@ EVIL = [
 TESTS = f"""
 import os, socket, subprocess
 
+pytestmark = pytest.mark.heavy(reason="starts a recorder of its own in each test")
+
 EVIL = [each.encode("utf-8", "surrogateescape").replace(b"/", b"_") for each in {EVIL!r}]
 
 def test_paths(ebpf):

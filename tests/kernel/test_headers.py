@@ -61,6 +61,7 @@ def _offset(ebpf: Recording, text: str) -> int:
     return int(last - start)
 
 
+@pytest.mark.heavy(reason="BCC compiles in it")
 @pytest.mark.parametrize("padding", [16, 24, 56])
 def test_padding(ebpf: Recording, padding: int) -> None:
     """Bytes that are nobody's, as before what is aligned to a line of the cache, move nothing, however many."""
@@ -74,6 +75,7 @@ def test_typedef_of_a_struct_without_a_name() -> None:
     assert "_Static_assert(__builtin_offsetof(alone, inside) == 0" in text
 
 
+@pytest.mark.heavy(reason="BCC compiles in it")
 @pytest.mark.parametrize(
     "before, after, message",
     [
@@ -126,6 +128,7 @@ def test_structs_of_this_kernel(ebpf: Recording) -> None:
     assert compiled == fields
 
 
+@pytest.mark.heavy(reason="BCC compiles in it")
 def test_struct_that_cannot_be_declared(ebpf: Recording) -> None:
     """A type that the kernel doesn't have is the compiler's to refuse."""
     with pytest.raises(ProbeError, match="nothing_of_this_name"):

@@ -170,6 +170,7 @@ def test_starts_that_found_no_room(ebpf: Recording, keeper: int, until: Until) -
     assert {event.pid for event in written} == {child.pid for child in children}
 
 
+@pytest.mark.heavy(reason="a million calls")
 def test_processes_that_start_while_the_ring_is_full(ebpf: Recording, keeper: int, until: Until) -> None:
     """Room is kept for their starts and ends."""
     assert ebpf.complete, ebpf.gaps

@@ -20,6 +20,8 @@ KERNEL_NAMES = {
     "sysctl": "_sysctl",
 }
 """What the kernel's source calls a few of its entry points."""
+LATER = {"bpf": ("uattr_common", "size_common")}
+"""Arguments that a call has on the newest kernels alone."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,11 @@ def test_every_call_of_this_kernel_is_named(formats: dict[str, list[str]]) -> No
 def test_arguments_have_the_kernels_names(formats: dict[str, list[str]]) -> None:
     """So that a filter by an argument's name means what the kernel's sources say."""
     ours = {name: [argument.name for argument in table().by_name(name).args] for name in formats}
-    different = {name: (ours[name], formats[name]) for name in formats if ours[name] != formats[name]}
+    different = {
+        name: (ours[name], formats[name])
+        for name in formats
+        if formats[name] not in (ours[name], [*ours[name], *LATER.get(name, ())])
+    }
     assert different == {}
 
 
