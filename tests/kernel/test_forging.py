@@ -11,6 +11,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+pytestmark = pytest.mark.heavy(reason="starts a recorder of its own in each test")
+
 EVIL = [
     "::error file=x::forged",
     "::add-mask::forged",
@@ -34,8 +36,6 @@ EVIL = [
 ]
 TESTS = f"""
 import os, socket, subprocess
-
-pytestmark = pytest.mark.heavy(reason="starts a recorder of its own in each test")
 
 EVIL = [each.encode("utf-8", "surrogateescape").replace(b"/", b"_") for each in {EVIL!r}]
 
