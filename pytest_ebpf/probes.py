@@ -86,13 +86,21 @@ class Probe:
         if stream not in self.streams:
             names = ", ".join(self.streams) or "none"
             raise KeyError(f"{escape(stream)}: the program has no such perf or ring buffer (there are: {names})")
-        found, lost = self._ask("events", {"stream": stream})
+        found, lost, left_out = self._ask("events", {"stream": stream})
+        self._check_runs(stream, left_out)
         if lost:
             raise InconclusiveRecording(
                 f"read {stream} of {self._name}: events may be lost, as its buffer was full "
                 "(ask for the events more often, or send fewer: EBPF_IN_SCOPE())"
             )
         return list(found)
+
+    def _check_runs(self, what: str, left_out: int) -> None:
+        if left_out:
+            raise InconclusiveRecording(
+                f"read {what} of {self._name}: the kernel left out {left_out:,} runs of the program, as another eBPF "
+                "program was at work on that processor (attach it to fewer places, or let it do less in each)"
+            )
 
     def printed(self) -> list[str]:
         """What bpf_trace_printk has written since the program was attached, a message each.
@@ -237,6 +245,8 @@ class Table(Mapping[Any, Any]):
 
     Keys and values are integers, bytes (of a char array), lists (of another array, or one for each processor), or, for
     a struct, a tuple of its fields as a key and a dict as a value.
+
+    Reading raises InconclusiveRecording if the kernel left out runs of the program.
     """
 
     def __init__(self, probe: Probe, name: str) -> None:
@@ -273,7 +283,9 @@ class Table(Mapping[Any, Any]):
         return "\n".join(rows) if counts else f"{rows[0]}\n{'nothing was counted':>33}"
 
     def _read(self) -> dict[Any, Any]:
-        return {_hashable(key): value for key, value in self._probe._ask("items", {"table": self._name})}
+        found, left_out = self._probe._ask("items", {"table": self._name})
+        self._probe._check_runs(self._name, left_out)
+        return {_hashable(key): value for key, value in found}
 
 
 def attach(

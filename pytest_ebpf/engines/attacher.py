@@ -147,13 +147,13 @@ class Program:
             raise ValueError(request["method"])
         getattr(self._bpf, request["method"])(**request["arguments"])
 
-    def items(self, request: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """All of a table."""
+    def items(self, request: Mapping[str, Any]) -> tuple[list[tuple[Any, Any]], int]:
+        """All of a table, and how many runs of the program were left out."""
         table = self._bpf[request["table"]]
-        return [(_plain(key), _plain(value)) for key, value in table.items()]
+        return [(_plain(key), _plain(value)) for key, value in table.items()], self._left_out()
 
-    def events(self, request: Mapping[str, Any]) -> tuple[list[Any], bool]:
-        """What a stream has given since it began, and whether some of it may be lost."""
+    def events(self, request: Mapping[str, Any]) -> tuple[list[Any], bool, int]:
+        """What a stream has given since it began, whether some of it may be lost, and how many runs were left out."""
         stream = self._streams[request["stream"]]
         for each in self._streams.values():
             each.used.clear()
@@ -163,7 +163,7 @@ class Program:
             self._bpf.ring_buffer_consume()
         for each in self._streams.values():
             each.note_overflow()
-        return stream.events, stream.lost
+        return stream.events, stream.lost, self._left_out()
 
     def printed(self, _: Mapping[str, Any]) -> tuple[list[str], bool]:
         """What bpf_trace_printk has written since the start, and whether some of it may be lost."""
@@ -179,6 +179,10 @@ class Program:
             )
         )
         return [line.partition(PRINTED)[2] for line in since.splitlines() if PRINTED in line], lost
+
+    def _left_out(self) -> int:
+        """How often the kernel didn't run a function of the program, as others ran there; it counts since Linux 6.7."""
+        return sum(kernel.missed_runs(function.fd) for function in self._bpf.funcs.values())
 
     def syscall_function(self, request: Mapping[str, Any]) -> str:
         """The kernel's function for a system call, as BCC finds it."""

@@ -376,6 +376,36 @@ def test_lost_messages_are_no_list(ebpf: Recording) -> None:
         probe.detach()
 
 
+@pytest.mark.heavy(reason="BCC compiles in it")
+def test_runs_that_were_left_out(ebpf: Recording) -> None:
+    """While one program is at work an interrupt's can't be: what that would have counted isn't known."""
+    text = """
+        BPF_ARRAY(called, u64, 1);
+        BPF_ARRAY(expired, u64, 1);
+        TRACEPOINT_PROBE(raw_syscalls, sys_enter) {
+            if (args->id == NR && EBPF_IN_SCOPE()) {
+                u64 sum = 0;
+                for (int i = 0; i < 4096; i++)
+                    sum += bpf_ktime_get_ns();
+                if (sum)
+                    called.increment(0);
+            }
+            return 0;
+        }
+        TRACEPOINT_PROBE(timer, hrtimer_expire_entry) {
+            expired.increment(0);
+            return 0;
+        }
+    """.replace("NR", {"x86_64": "121", "aarch64": "155"}[os.uname().machine])
+    probe = ebpf.attach(text=text)
+    assert probe["called"][0] == 0
+    for _ in range(1000):
+        os.getpgid(0)
+    for name in ("called", "expired"):
+        with pytest.raises(InconclusiveRecording, match=f"read {name} of the program: the kernel left out .* runs"):
+            probe[name][0]
+
+
 def test_perf_event(ebpf: Recording) -> None:
     """Page faults, which the kernel counts in software."""
     probe = ebpf.attach(
