@@ -98,6 +98,9 @@ def lose(session: Session, program: str, order: Path, until: Callable[[Callable[
     order.write_text(program)
     count = len(links(session.engine.pid))
     os.kill(session.engine.pid, signal.SIGUSR1)
+    # Wakes it, if the signal came just before it began to wait: Python runs no handler then.
+    with session.unobserved(entirely=True):
+        session.engine.examine()
     until(lambda: len(links(session.engine.pid)) == count - 1)
 
 
