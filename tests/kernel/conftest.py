@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,10 +14,13 @@ from typing import Protocol
 import pytest
 
 from pytest_ebpf import InconclusiveRecording, features
-from pytest_ebpf.engines.variant import of_kernel
+from pytest_ebpf.engines.variant import _numbers, of_kernel
 
 BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
+KFUNCS = (6, 14)
+"""The kernel since which a program can keep others from its processor, as those for Linux 7 do."""
+collect_ignore = [] if _numbers(platform.release()) >= KFUNCS else ["test_preemptible.py"]
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
 
 

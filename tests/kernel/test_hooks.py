@@ -310,7 +310,7 @@ def test_path_that_another_process_changes(ebpf: Recording, libc: ctypes.CDLL, t
     path = os.fsencode(tmp_path / "a" / "new") + b"\0"
     made: list[str] = []
     with Flipping(path, len(os.fsencode(tmp_path)) + 1, ord("b")) as text, ebpf.window() as part:
-        while len(made) < 307 or (len(set(made)) < 2 and len(made) < 50_000):
+        while len(made) < 1009 or (len(set(made)) < 2 and len(made) < 50_000):
             assert libc.mkdir(ctypes.c_void_p(text.address), 0o700) == 0
             there = tmp_path / "a" / "new"
             if not there.exists():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,6 @@ from pytest_ebpf.engines.keeper import KeptEngine
 from pytest_ebpf.session import Session
 from pytest_ebpf.standalone import begin
 
-KFUNCS = (6, 14)
-"""The kernel since which a program can keep others from its processor."""
 KEEPER = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -35,10 +32,7 @@ run_keeper._engine = engine
 run_keeper.main(sys.argv[1], *map(int, sys.argv[2:]))
 """
 
-pytestmark = [
-    pytest.mark.heavy(reason="starts the recorder anew"),
-    pytest.mark.skipif(tuple(map(int, platform.release().split(".")[:2])) < KFUNCS, reason="for Linux 6.14 and newer"),
-]
+pytestmark = pytest.mark.heavy(reason="starts the recorder anew")
 
 
 @pytest.fixture

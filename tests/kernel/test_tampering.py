@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from pytest_ebpf import InconclusiveRecording, features
+from pytest_ebpf import InconclusiveRecording, features, standalone
 from pytest_ebpf.engines import hooks, keeper, kernel
 from pytest_ebpf.engines.base import SESSION_OFFSET, TASK_BYTES
 from pytest_ebpf.engines.keeper import KeptEngine
 from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.integrity import MUTED_OFFSET
 from pytest_ebpf.recording import Recording
-from pytest_ebpf.scope import Kind, Owner
 from pytest_ebpf.session import CONTROL_BYTES, NOW, SEGMENT, SELF_PID, SPEC_BYTES, TAG, Session
 
 pytestmark = pytest.mark.heavy(reason="starts the recorder anew in each test")
@@ -85,10 +84,7 @@ def begin(session: Session) -> Recording:
 
 def begin_unseen(session: Session) -> Recording:
     """The next test, in which nobody has looked yet."""
-    owner = Owner(Kind.TEST, "test_tampering.py::test_it")
-    session.begin_test(owner)
-    session.begin_phase(owner, owner.name)
-    recording = Recording(session, owner)
+    recording = standalone.begin(session, "test_tampering.py::test_it")
     recording.open()
     return recording
 
