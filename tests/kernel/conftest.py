@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import textwrap
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ from typing import Protocol
 import pytest
 
 from pytest_ebpf import InconclusiveRecording, features
+from pytest_ebpf.engines import keeper
 from pytest_ebpf.engines.variant import _numbers, of_kernel
 
 BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
@@ -21,6 +23,18 @@ SYS_BPF = {"x86_64": 321, "aarch64": 280}
 KFUNCS = (6, 14)
 """The kernel since which a program can keep others from its processor, as those for Linux 7 do."""
 collect_ignore = [] if _numbers(platform.release()) >= KFUNCS else ["test_preemptible.py"]
+KEEPER = """
+import sys
+sys.path.insert(0, {folder!r})
+import run_keeper
+del sys.path[0]
+
+def engine(name, make=run_keeper._engine):
+{code}
+
+run_keeper._engine = engine
+run_keeper.main(sys.argv[1], *map(int, sys.argv[2:]))
+"""
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
 
 
@@ -61,6 +75,18 @@ def counted_from_here(request: pytest.FixtureRequest) -> None:
         session = request.getfixturevalue("ebpf")._session
         session.check()
         session._lapses.clear()
+
+
+@pytest.fixture
+def keeper_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the keepers that start in this test get their engine from this code, in which ``make(name)`` gives it."""
+
+    def alter(code: str) -> None:
+        script = tmp_path / "keeper.py"
+        script.write_text(KEEPER.format(folder=str(Path(keeper.SCRIPT).parent), code=textwrap.indent(code, "    ")))
+        monkeypatch.setattr(keeper, "SCRIPT", str(script))
+
+    return alter
 
 
 @pytest.fixture

@@ -5,42 +5,30 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pytest_ebpf.engines import keeper
 from pytest_ebpf.engines.keeper import KeptEngine
 from pytest_ebpf.session import Session
 from pytest_ebpf.standalone import begin
 
-KEEPER = """
-import sys
-sys.path.insert(0, {folder!r})
-import run_keeper
-del sys.path[0]
+ENGINE = """
+from pytest_ebpf.engines import variant
 
-def engine(name, make=run_keeper._engine):
-    from pytest_ebpf.engines import variant
-
-    of_kernel = variant.of_kernel
-    variant.of_kernel = lambda: of_kernel("7.0")
-    return make(name)
-
-run_keeper._engine = engine
-run_keeper.main(sys.argv[1], *map(int, sys.argv[2:]))
+of_kernel = variant.of_kernel
+variant.of_kernel = lambda: of_kernel("7.0")
+return make(name)
 """
 
 pytestmark = pytest.mark.heavy(reason="starts the recorder anew")
 
 
 @pytest.fixture
-def session(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+def session(engine: str, keeper_with: Callable[[str], None]) -> Iterator[Session]:
     """By those programs, with tracefs where nobody mounted it."""
-    script = tmp_path / "keeper.py"
-    script.write_text(KEEPER.format(folder=str(Path(keeper.SCRIPT).parent)))
-    monkeypatch.setattr(keeper, "SCRIPT", str(script))
+    keeper_with(ENGINE)
     session = Session(KeptEngine(engine))
     session.start()
     yield session

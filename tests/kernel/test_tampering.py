@@ -27,25 +27,18 @@ pytestmark = pytest.mark.heavy(reason="starts the recorder anew in each test")
 
 MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_FREEZE = 2, 3, 22
 EBUSY = 16
-KEEPER = """
-import os, signal, sys
-sys.path.insert(0, {folder!r})
-import run_keeper
-del sys.path[0]
+ENGINE = """
+import os, signal
 
-def engine(name, make=run_keeper._engine):
-    made = make(name)
+made = make(name)
 
-    def lose(number, frame):
-        with open({order!r}) as order:
-            wanted = order.read()
-        os.close(next(link for probe, link, program in made.links if probe.program == wanted))
+def lose(number, frame):
+    with open({order!r}) as order:
+        wanted = order.read()
+    os.close(next(link for probe, link, program in made.links if probe.program == wanted))
 
-    signal.signal(signal.SIGUSR1, lose)
-    return made
-
-run_keeper._engine = engine
-run_keeper.main(sys.argv[1], *map(int, sys.argv[2:]))
+signal.signal(signal.SIGUSR1, lose)
+return made
 """
 
 
@@ -56,11 +49,9 @@ def order(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def session(engine: str, order: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+def session(engine: str, order: Path, keeper_with: Callable[[str], None]) -> Iterator[Session]:
     """One of this test alone, beside the one that records the run; its keeper loses what it is told to."""
-    script = tmp_path / "keeper.py"
-    script.write_text(KEEPER.format(folder=str(Path(keeper.SCRIPT).parent), order=str(order)))
-    monkeypatch.setattr(keeper, "SCRIPT", str(script))
+    keeper_with(ENGINE.format(order=str(order)))
     session = Session(KeptEngine(engine))
     session.start()
     yield session
