@@ -1,40 +1,16 @@
-/* The life of the followed tasks: fork, exec, exit, who wakes whom, and who was there at the start.
- * Raw tracepoints task_newtask, sched_process_exec, sched_process_exit, sched_waking, task iterator: Linux 5.8.
+/* The life of the followed tasks: fork, exec, exit, and who wakes whom.
+ * Raw tracepoints task_newtask, sched_process_exec, sched_process_exit, sched_waking: since before Linux 5.8.
  * Costs each wake-up on the machine one read and one array lookup, and nothing between these events.
  */
 #include "argv.h"
-#include "task.h"
+#include "enrol.h"
 
 #define CLONE_THREAD 0x00010000
-#define PARENTS_UP 64
-
-MAP_PERCPU(note_here, struct event); /* the iterator's, which has no room for it on its stack */
 
 struct linux_binprm {
 	struct file *file;
 	const char *filename;
 } PRESERVE;
-
-struct bpf_iter__task {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-} PRESERVE;
-
-/* Points a slot at a task: what the FORK and TASK events tell of it. */
-INLINE void introduce(struct event *event, struct task *task, struct task_struct *kernel_task, u32 slot)
-{
-	u32 tid = task->event.tid;
-	u32 pid = READ(kernel_task, tgid);
-	task->event.pid = pid;
-	task->ns_tid = ns_id(kernel_task);
-	struct task_struct *leader = READ(kernel_task, group_leader);
-	task->ns_pid = tid == pid ? task->ns_tid : ns_id(leader);
-	event->args[0] = tid;
-	event->args[1] = pid;
-	event->args[2] = task->ns_tid;
-	event->args[3] = task->ns_pid;
-	event->args[5] = slot;
-}
 
 SEC("raw_tp/task_newtask")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
@@ -72,16 +48,6 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	set_slot(tid, slot);
 	emit_note(&event);
 	return 0;
-}
-
-/* A program is no socket: identify_path alone takes less of the stack. */
-INLINE void take_exe(struct event *event, struct file *file)
-{
-	struct path path;
-	if (!file || bpf_probe_read_kernel(&path, sizeof(path), FIELD(file, f_path)) ||
-		emit_word(event->call, event->kind, BLOB_EXE, 0,
-			identify_path((u64)path.mnt, (u64)path.dentry, (u64)READ(file, f_inode))))
-		event->lost |= 1;
 }
 
 /* The old program's memory is gone by sys_exit: a path of execve that was unreadable at entry is taken from the kernel's
@@ -214,128 +180,5 @@ int on_waking(struct bpf_raw_tracepoint_args *ctx)
 		task->woken = tag ? tag : WOKEN_BY_OTHERS;
 	if (c)
 		task->woken_at = c->now;
-	return 0;
-}
-
-/* A process's id as another task's PID namespace counts; 0 if it isn't there. */
-INLINE u32 pid_seen_by(struct task_struct *process, u32 level, void *namespace)
-{
-	struct pid *pid = READ(process, thread_pid);
-	u32 size = SIZE(struct pid, numbers[0]);
-	if (READ(pid, level) < level)
-		return 0;
-	struct upid *at = (void *)FIELD(pid, numbers) + level * size;
-	return READ(at, ns) == namespace ? READ(at, nr) : 0;
-}
-
-/* A way up from a process to the one that the reader of the iterator ordered. */
-struct descent {
-	struct task_struct *up;
-	void *namespace;
-	u32 level;
-	u32 reader_pid;
-	u32 ordered;
-	bool found;
-};
-STATE_MAP(descent);
-
-static long parent_step(u64 index, struct descent *at)
-{
-	struct task_struct *up = at->up;
-	u32 above = READ(up, tgid);
-	at->found = at->ordered ? pid_seen_by(up, at->level, at->namespace) == at->ordered : above == at->reader_pid;
-	if (at->found || above <= 1)
-		return 1;
-	up = READ(up, real_parent);
-	at->up = READ(up, group_leader);
-	return 0;
-}
-STEP(parent_step, descent);
-
-/* Whether a process is the one that the reader of the iterator ordered, or descends from it.
- * A function of its own, as its stack adds to none.
- */
-GLOBAL int is_ordered(u64 leader_address, u32 ordered)
-{
-	struct task_struct *reader = (void *)bpf_get_current_task();
-	struct pid *pid = READ(reader, thread_pid);
-	u32 level = READ(pid, level);
-	u32 size = SIZE(struct pid, numbers[0]);
-	struct upid *number = (void *)FIELD(pid, numbers) + level * size;
-	struct descent *at = LOOP_STATE(descent);
-	if (!at)
-		return 0;
-	at->up = (void *)leader_address;
-	at->namespace = READ(number, ns);
-	at->level = level;
-	at->reader_pid = bpf_get_current_pid_tgid() >> 32;
-	at->ordered = ordered;
-	bpf_loop(PARENTS_UP, parent_step, at, 0);
-	return at->found;
-}
-
-/* Enrols a process, with its threads and all that descends from it. */
-SEC("iter/task")
-int on_task_iterated(struct bpf_iter__task *ctx)
-{
-	ALONE;
-	struct task_struct *each = ctx->task;
-	u32 reader_pid = bpf_get_current_pid_tgid() >> 32;
-	u32 zero = 0;
-	struct enrolment *order = bpf_map_lookup_elem(&enrolments, &zero);
-	struct control *c = order ? control_of(order->session) : 0;
-	u32 *here = bpf_map_lookup_elem(&session_here, &zero);
-	struct event *event = bpf_map_lookup_elem(&note_here, &zero);
-	if (!each || !order || !c || !here || !event)
-		return 0;
-	u32 tid = READ(each, pid);
-	if (!is_ordered((u64)READ(each, group_leader), order->pid))
-		return 0;
-	struct task *task = followed(tid);
-	if (task && task->session < SESSIONS) {
-		/* Somebody follows it already. */
-		if (!order->pid)
-			return 0;
-		if (task->session != order->session) {
-			ADD(&c->refused, 1);
-		} else if (task->own_tag != order->tag) {
-			task->own_tag = task->event.tag = order->tag;
-			task->event.since = c->now;
-			ADD(&c->enrolled, 1);
-		}
-		return 0;
-	}
-	u32 slot = 0;
-	task = follow(tid, order->session, &slot);
-	if (!task)
-		return 0;
-	*here = order->session;
-	task->own_tag = task->event.tag = order->tag;
-	task->event.since = c->now;
-	__builtin_memset(event, 0, sizeof(*event));
-	introduce(event, task, each, slot);
-	struct task_struct *parent = READ(READ(each, group_leader), real_parent);
-	event->kind = EVENT_TASK;
-	event->call = ++task->event.call;
-	/* Threads of one process share its image; no call made it that was seen. */
-	event->image = task->event.image = 1ull << 63 | task->event.pid;
-	event->pid = task->event.pid;
-	event->tid = tid;
-	event->tag = order->tag;
-	event->entry_ns = event->exit_ns = bpf_ktime_get_ns();
-	event->args[4] = READ(parent, tgid);
-	bpf_probe_read_kernel(event->comm, sizeof(event->comm), FIELD(each, comm));
-	task->event.kind = EVENT_CALL;
-	take_exe(event, READ(READ(each, mm), exe_file));
-	set_slot(tid, slot);
-	if (!order->pid) {
-		c->self_pid = reader_pid;
-		if (tid == reader_pid) {
-			struct fs_struct *fs = READ(each, fs);
-			bpf_probe_read_kernel(&c->root_mnt, sizeof(struct path), FIELD(fs, root));
-		}
-	}
-	emit_note(event);
-	ADD(&c->enrolled, 1);
 	return 0;
 }

@@ -5,6 +5,8 @@
 
 #include "process.bpf.c"
 
+#include "iterator.bpf.c"
+
 #include "io_uring.bpf.c"
 
 #if defined(KPROBE) || defined(FENTRY)

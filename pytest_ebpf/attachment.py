@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["KINDS", "KPROBE", "SWITCH", "kinds"]
+__all__ = ["BTF", "KINDS", "KPROBE", "SWITCH", "kinds"]
 
 KINDS = ("kprobe", "fentry")
 SWITCH = "PYTEST_EBPF_HOOKS"
 """Environment variable: the one kind to use, or "none"."""
+BTF = "/sys/kernel/btf/vmlinux"
+"""By which a program is told of the kernel's types and functions."""
 KPROBE = "/sys/bus/event_source/devices/kprobe/type"
 FTRACE = "/proc/sys/kernel/ftrace_enabled"
 PREEMPTION = "/sys/kernel/debug/sched/preempt"
@@ -28,7 +30,7 @@ def kinds(wanted: str | None = None) -> tuple[str, ...]:
     found = []
     if os.path.exists(KPROBE):  # noqa: PTH110 (pathlib is slow to import)
         found.append("kprobe")
-    if os.path.exists(FTRACE) and not _is_preemptible():  # noqa: PTH110
+    if os.path.exists(FTRACE) and os.path.exists(BTF) and not _is_preemptible():  # noqa: PTH110
         found.append("fentry")
     return tuple(found)
 

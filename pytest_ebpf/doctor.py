@@ -142,8 +142,15 @@ def _host() -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "user": "root" if os.geteuid() == 0 else f"uid {os.geteuid()}",
-        "types": f"BTF in {features.BTF}" if features.BTF.exists() else f"no BTF: {features.BTF} is missing",
+        "types": _types(),
     }
+
+
+def _types() -> str:
+    if features.BTF.exists():
+        return f"BTF in {features.BTF}"
+    headers = features.installed_headers() or (features.KHEADERS if features.KHEADERS.exists() else None)
+    return f"no BTF: {features.BTF} is missing, {f'headers in {headers}' if headers else 'and so are headers'}"
 
 
 def _try(session: Session, way: Way) -> Finding:

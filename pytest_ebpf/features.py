@@ -9,14 +9,20 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import attachment
 from .attachment import kinds
 from .errors import EngineUnavailable
 
 __all__ = ["BCC_HINT", "Choice", "bcc_package", "choose", "hooks"]
 
-BTF = Path("/sys/kernel/btf/vmlinux")
+BTF = Path(attachment.BTF)
 MINIMUM_KERNEL = (5, 10)
 """The oldest that is tested; ring buffers and task iterators are there since 5.8."""
+NEEDS_BTF = (7, 0)
+"""Since this one programs can be preempted; what keeps others away meanwhile is found by BTF."""
+MODULES = Path("/lib/modules")
+KHEADERS = Path("/sys/kernel/kheaders.tar.xz")
+"""Headers that the kernel brings itself (CONFIG_IKHEADERS), which BCC unpacks."""
 MACHINES = ("x86_64", "aarch64")
 BCC_PLACES = ("lib/python3/dist-packages", "lib/python3*/site-packages", "lib64/python3*/site-packages")
 """Where distributions put BCC's Python part, below /usr. Never where pip installs: its "bcc" is another thing."""
@@ -52,8 +58,11 @@ def choose(wanted: str, lent: str | None = None) -> Choice:
         return Choice(lent, "lent by pytest-ebpf run", is_lent=True)
     if wanted != "auto":
         return _choice(wanted, f"as asked: --ebpf-engine={wanted}")
-    if bcc_package() is not None and not _has_libbpf():
-        return _choice("bcc", "auto: there is BCC here, and no libbpf.so.1")
+    if bcc_package() is not None:
+        if not BTF.exists():
+            return _choice("bcc", "auto: the kernel has no BTF")
+        if not _has_libbpf():
+            return _choice("bcc", "auto: there is BCC here, and no libbpf.so.1")
     return _choice("libbpf", "auto: the kernel has BTF")
 
 
@@ -86,8 +95,7 @@ def _trouble(engine: str) -> tuple[str, str] | None:
         return f"eBPF is a part of Linux, and this is {platform.system()}", "run these tests on Linux"
     if platform.machine() not in MACHINES:
         return f"there are no programs for {platform.machine()}", f"supported: {', '.join(MACHINES)}"
-    release = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
-    if release < MINIMUM_KERNEL:
+    if _release() < MINIMUM_KERNEL:
         return f"the kernel is {platform.release()}", f"needs Linux {'.'.join(map(str, MINIMUM_KERNEL))} or newer"
     try:
         kinds()
@@ -97,10 +105,38 @@ def _trouble(engine: str) -> tuple[str, str] | None:
         return "the Python package of BCC is not in any of the distribution's folders", BCC_HINT
     if not _may_load_programs():
         return "this user may not load eBPF programs", "run as root, or with CAP_BPF and CAP_PERFMON"
-    if not BTF.exists():
-        hint = "use a kernel built with CONFIG_DEBUG_INFO_BTF, as those of Debian and Ubuntu are"
-        return f"the kernel has no BTF ({BTF} is missing)", hint
+    return types_trouble(engine)
+
+
+def types_trouble(engine: str) -> tuple[str, str] | None:
+    """Cause and hint if nothing here tells an engine where the fields of the kernel's structs are."""
+    if BTF.exists():
+        return None
+    cause = f"the kernel has no BTF ({BTF} is missing)"
+    hint = "use a kernel built with CONFIG_DEBUG_INFO_BTF, as those of Debian and Ubuntu are"
+    if _release() >= NEEDS_BTF:
+        return f"{cause}, without which Linux {'.'.join(map(str, NEEDS_BTF))} and newer can't be watched", hint
+    if engine != "bcc":
+        return cause, f"{hint}; or --ebpf-engine=bcc with the kernel's headers"
+    if installed_headers() is None and not KHEADERS.exists():
+        build = MODULES / platform.release() / "build"
+        install = f"install its headers, on Debian and Ubuntu: apt-get install linux-headers-{platform.release()}"
+        return f"{cause}, and no headers of {platform.release()} are in {build}", f"{install}; or {hint}"
     return None
+
+
+def installed_headers() -> Path | None:
+    """The kernel's own headers, if they are here and are those of the running kernel."""
+    build = MODULES / platform.release() / "build"
+    try:
+        release = (build / "include" / "generated" / "utsrelease.h").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    return build if f'"{platform.release()}"' in release else None
+
+
+def _release() -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
 
 
 def _may_load_programs() -> bool:

@@ -562,6 +562,14 @@ class Session:
 
     def _mend(self) -> None:
         """Begin anew where a record was taken over by half: what was stored goes, the live tasks tell themselves."""
+        self.scope.restart(self._live_tasks())
+        self._control[GENERATION] = self._control[GENERATION] + 1 & NEVER
+        self._store = Store(self.table, self.scope.images, self._shift_ns)
+        self._searched = 0
+        self._is_half_taken = False
+
+    def _live_tasks(self) -> list[LiveTask]:
+        """Those of this session, as their own memory has them."""
         assert self.started is not None
         ids = self._tasks.cast("Q")[IDS_OFFSET // 8 :: TASK_BYTES // 8].tolist()
         sessions = bytes(self._tasks[SESSION_OFFSET::TASK_BYTES])
@@ -570,11 +578,7 @@ class Session:
             if ids[slot] and session == self.started.session:
                 image, pid, tid, comm, ns_pid, tag = LIVE_TASK.unpack_from(self._tasks, slot * TASK_BYTES)
                 found.append(LiveTask(slot, image, pid, tid, os.fsdecode(comm.rstrip(b"\0")), ns_pid, tag))
-        self.scope.restart(found)
-        self._control[GENERATION] = self._control[GENERATION] + 1 & NEVER
-        self._store = Store(self.table, self.scope.images, self._shift_ns)
-        self._searched = 0
-        self._is_half_taken = False
+        return found
 
     @contextmanager
     def unobserved(self, *, entirely: bool = False) -> Iterator[None]:

@@ -187,9 +187,10 @@ _Static_assert(sizeof(struct control) == 128, "session.py mirrors this size");
 /* Whom on_task_iterated enrols; written by the keeper for one session at a time. */
 struct enrolment {
 	u32 session;
-	u32 pid; /* as the reader of the iterator counts processes; 0 = the reader itself */
+	u32 pid; /* as the caller counts processes; 0 = the caller itself */
 	u32 tag;
-	u32 pad;
+	u32 caller; /* the process that asks for it, in the PID namespace of this device and inode */
+	u64 ns_dev, ns_inode;
 };
 
 /* What to capture of a call's arguments; one row a system call number. */

@@ -51,6 +51,10 @@ static long (*const bpf_probe_read_user)(void *to, u32 size, const void *from) =
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static long (*const bpf_probe_read_user_str_)(void *to, u32 size, const void *from) = (void *)114;
 static long (*const bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
+struct bpf_pidns_info {
+	u32 pid, tgid;
+};
+static long (*const bpf_get_ns_current_pid_tgid)(u64 dev, u64 inode, struct bpf_pidns_info *to, u32 size) = (void *)120;
 static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
 static u64 (*const bpf_ringbuf_query)(void *ring, u64 what) = (void *)134;
 #if defined(OLD_KERNEL) /* before Linux 5.17 */

@@ -29,6 +29,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pytest_ebpf.engines import compiler, headers, kernel
+from pytest_ebpf.features import BTF, installed_headers
 
 __all__ = ["receive", "send"]
 
@@ -128,7 +129,7 @@ class Program:
         _show_tracing()
         flags = [*request["cflags"], *self._scope_flags(request)]
         with tempfile.TemporaryDirectory(prefix="pytest-ebpf-") as folder:
-            if headers.installed_tree() is None:
+            if installed_headers() is None and BTF.exists():
                 os.environ["BCC_KERNEL_SOURCE"] = str(headers.make_tree(Path(folder), request["text"]))
                 flags += headers.FLAGS
             for where, function in request["usdt"].items():

@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .. import features
 from ..attachment import kinds
 from ..errors import EngineUnavailable, ProbeError
 from ..features import BCC_HINT, bcc_package
-from . import compiler, hooks, kernel, linker
+from . import compiler, hooks, kernel, layouts, linker
 from .base import Probe, Started
 from .btf import Layout, Types
 from .source import Source, kernel_structs, read, translate
@@ -29,7 +30,6 @@ from .variant import of_kernel
 
 __all__ = ["BccEngine"]
 
-BTF = Path("/sys/kernel/btf/vmlinux")
 HOOKS = "hooks"
 """The snippet that watches functions of the kernel."""
 LOG_LINES = 20
@@ -76,8 +76,13 @@ class BccEngine:
         self._fds.clear()
         self.links.clear()
 
-    def iterator(self) -> int:
-        """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it."""
+    def iterator(self) -> int | None:
+        """A descriptor that enrols whom ``enrolments`` names when it is read to its end; the caller owns it.
+
+        None if the kernel has no iterators: then roll_call.py enrols.
+        """
+        if not self._iterator:
+            return None
         try:
             return kernel.open_iterator(self._iterator)
         except kernel.Refused as error:
@@ -88,7 +93,7 @@ class BccEngine:
         # Only the privileged may have such a map: they hear it from here, and not from the compiler.
         self._hold("create a map", kernel.create_map, "privilege", LRU_HASH, 4, 4, 1, 0)
         types = _types()
-        source = self._source(types)
+        source = self._source(package, types)
         codes = self._compiled(package, source)
         sizes = {name: linker.stores(codes[f"size_{name}"])[0] for name in source.structs}
         btf, ids = linker.describe(source.functions, sizes)
@@ -101,19 +106,20 @@ class BccEngine:
                 continue
             program = linker.link(function.name, codes, source.functions, ids)
             code = linker.with_maps(program.code, list(maps.values()))
-            code = linker.with_kernel_functions(code, types.function)
+            if types is not None:
+                code = linker.with_kernel_functions(code, types.function)
             probe = Probe(function.name, self._variant.hook(function.hook))
             self._attach(probe, code, described, program, types)
         probes = tuple(probe for probe, _, _ in self.links)
         version = f"BCC {compiler.version(package)}"
         return Started(self.name, version, maps, 0, probes, self._variant.missing)
 
-    def _attach(self, probe: Probe, code: bytes, described: int, program: linker.Program, types: Types) -> None:
+    def _attach(self, probe: Probe, code: bytes, described: int, program: linker.Program, types: Types | None) -> None:
         """Load a program and attach it."""
         name, hook = probe.program, probe.hook
         kind, _, to = hook.partition("/")
         wanted = {"iter": f"bpf_iter_{to}", "fentry": to}.get(kind)
-        target = 0 if wanted is None else types.function(wanted)
+        target = 0 if wanted is None else types and types.function(wanted)
         if target is None:
             raise ProbeError(f"attach {name} to {hook}", f"this kernel has no {wanted} in its BTF")
         loaded = self._hold(
@@ -130,30 +136,49 @@ class BccEngine:
             link = self._hold(f"attach {name} to {hook}", kernel.attach_raw_tracepoint, to, loaded)
         self.links.append((probe, link, loaded))
 
-    def _source(self, types: Types) -> Source:
+    def _source(self, package: Path, types: Types | None) -> Source:
         snippets = (*self._variant.snippets, HOOKS) if self._kind else self._variant.snippets
         text = read(self._snippets, snippets, platform.machine())
         wanted = kernel_structs(text)
-        found = types.layouts(wanted)
-        layouts = {name: _choose(name, fields, found[name]) for name, fields in wanted.items()}
+        found = self._layouts(package, wanted) if types is None else types.layouts(wanted)
+        chosen = {name: _choose(name, fields, found[name]) for name, fields in wanted.items()}
         variant = self._variant
-        return translate(text, layouts, old=variant.old, preemptible=variant.preemptible, hooks=self._kind)
+        return translate(text, chosen, old=variant.old, preemptible=variant.preemptible, hooks=self._kind)
+
+    def _layouts(self, package: Path, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[Layout]]:
+        """Those that the kernel's headers tell."""
+        names = layouts.functions(wanted)
+        return layouts.read(self._codes(package, layouts.describe(wanted), names, [], headers=True), wanted)
 
     def _compiled(self, package: Path, source: Source) -> dict[str, bytes]:
         names = [function.name for function in source.functions]
         names += [f"map_{name}" for name in source.maps] + [f"size_{name}" for name in source.structs]
         defines = ["BCC", *self._variant.defines, *([self._kind.upper()] if self._kind else [])]
-        key = json.dumps([source.text, names, defines, compiler.version(package)])
+        return self._codes(package, source.text, names, defines)
+
+    def _codes(
+        self, package: Path, text: str, names: Sequence[str], defines: Sequence[str], *, headers: bool = False
+    ) -> dict[str, bytes]:
+        """What BCC makes of a text, or made of it before: see compiler.py."""
+        kernels = [platform.release(), platform.version()] if headers else []
+        key = json.dumps([text, names, defines, compiler.version(package), kernels])
         kept = self._cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         codes = _kept_codes(kept, names)
         if codes is None:
             try:
-                codes = compiler.compile_functions(package, source.text, names, defines)
+                codes = compiler.compile_functions(package, text, names, defines, headers=headers)
             except compiler.NoCompiler as error:
                 hint = MEMORY_HINT if "map segment" in str(error) or "MemoryError" in str(error) else BCC_HINT
                 raise EngineUnavailable("start engine bcc", f"{package} can't be loaded: {error}", hint) from error
             except compiler.CompilerFailed as error:
                 log = "\n".join(str(error).splitlines()[:LOG_LINES])
+                if headers:
+                    raise ProbeError(
+                        "find the kernel's structs",
+                        f"the compiler refused the headers of kernel {platform.release()}",
+                        "a newer BCC may take them; a kernel built with CONFIG_DEBUG_INFO_BTF needs none",
+                        log,
+                    ) from error
                 hint = "report it, with the version of BCC: use --ebpf-engine=libbpf meanwhile"
                 raise ProbeError("compile the snippets with BCC", "the compiler refused them", hint, log) from error
             _keep_codes(kept, codes)
@@ -192,17 +217,15 @@ def _refuse(operation: str, error: kernel.Refused) -> NoReturn:
     raise ProbeError(operation, error.strerror or "", hint, "\n".join(lines[-LOG_LINES:])) from None
 
 
-def _types() -> Types:
+def _types() -> Types | None:
+    """The kernel's types; None if it has no BTF, and headers in its place."""
+    trouble = features.types_trouble("bcc")
+    if trouble is not None:
+        raise EngineUnavailable("start engine bcc", *trouble)
     try:
-        return Types(BTF.read_bytes())
-    except FileNotFoundError as error:
-        raise EngineUnavailable(
-            "start engine bcc",
-            f"the kernel has no BTF ({BTF} is missing)",
-            "use a kernel built with CONFIG_DEBUG_INFO_BTF, as those of Debian and Ubuntu are",
-        ) from error
+        return Types(features.BTF.read_bytes()) if features.BTF.exists() else None
     except ValueError as error:
-        raise EngineUnavailable("start engine bcc", f"{BTF} can't be read: {error}") from error
+        raise EngineUnavailable("start engine bcc", f"{features.BTF} can't be read: {error}") from error
 
 
 def _choose(name: str, fields: Sequence[str], layouts: Sequence[Layout]) -> Layout:
@@ -212,7 +235,7 @@ def _choose(name: str, fields: Sequence[str], layouts: Sequence[Layout]) -> Layo
             return layout
     missing = sorted(field for field in fields if not any(field in layout.offsets for layout in layouts))
     raise ProbeError(
-        f"find struct {name} in the kernel's BTF",
+        f"find struct {name} of the kernel",
         f"kernel {platform.release()} has no field {', '.join(missing)} in it" if layouts else "there is none",
     )
 

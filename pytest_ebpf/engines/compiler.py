@@ -70,9 +70,20 @@ def version(package: Path) -> str:
     return text.partition("=")[2].strip().strip("'\"") or "unknown"
 
 
-def compile_functions(package: Path, text: str, names: Sequence[str], defines: Sequence[str]) -> dict[str, bytes]:
-    """The machine code of each named function. Raises NoCompiler or CompilerFailed."""
-    request = {"package": str(package), "text": text, "names": list(names), "defines": list(defines)}
+def compile_functions(
+    package: Path, text: str, names: Sequence[str], defines: Sequence[str], *, headers: bool = False
+) -> dict[str, bytes]:
+    """The machine code of each named function. ``headers``: those of the running kernel are included.
+
+    Raises NoCompiler or CompilerFailed.
+    """
+    request = {
+        "package": str(package),
+        "text": text,
+        "names": list(names),
+        "defines": list(defines),
+        "headers": headers,
+    }
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", __file__],
         input=json.dumps(request).encode(),
@@ -95,12 +106,17 @@ def _main() -> None:
     except Exception as error:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(2)
-    os.environ["BCC_KERNEL_SOURCE"] = str(HEADERS)
+    text = request["text"]
+    flags = [f"-D{name}" for name in (*GUARDS, "BCC_SEC=SEC", *request["defines"])]
+    if request["headers"]:
+        flags.append("-w")  # they are full of what another compiler doesn't know
+        text = "".join(f"#undef {name}\n" for name in GUARDS) + text
+    else:
+        os.environ["BCC_KERNEL_SOURCE"] = str(HEADERS)
     # Included, the text is not what BCC takes for the user's: it rewrites nothing.
     file = os.memfd_create("snippets")
     with open(file, "w", encoding="utf-8", closefd=False) as snippets:
-        snippets.write(request["text"])
-    flags = [f"-D{name}" for name in (*GUARDS, "BCC_SEC=SEC", *request["defines"])]
+        snippets.write(text)
     try:
         module = bcc.BPF(text=f'#include "/proc/self/fd/{file}"\n', cflags=flags)
     except Exception:

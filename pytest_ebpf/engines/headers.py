@@ -12,14 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..features import BTF
 from . import _ffi
 from .btf import Types
 
-__all__ = ["FLAGS", "declarations", "installed_tree", "make_tree"]
+__all__ = ["FLAGS", "declarations", "make_tree"]
 
 STATIC = Path(__file__).parent / "bcc_headers"
-BTF = Path("/sys/kernel/btf/vmlinux")
-MODULES = Path("/lib/modules")
 PIECE_BYTES = 1 << 12
 TYPES = "pytest_ebpf_types.h"
 STRUCT, UNION, ENUM, TYPEDEF, ENUM64 = 4, 5, 6, 8, 19
@@ -48,17 +47,6 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "btf_dump__dump_type": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_uint32]),
     "btf_dump__free": (None, [ctypes.c_void_p]),
 }
-
-
-def installed_tree() -> Path | None:
-    """The kernel's own headers, if they are here and are those of the running kernel."""
-    build = MODULES / platform.release() / "build"
-    if not (build / "include" / "linux" / "kconfig.h").exists() and not (build / "Makefile").exists():
-        return None
-    release = build / "include" / "config" / "kernel.release"
-    if release.exists() and release.read_text(encoding="utf-8").strip() != platform.release():
-        return None
-    return build
 
 
 def make_tree(folder: Path, text: str) -> Path:

@@ -21,6 +21,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -60,6 +61,10 @@ RETRY_SECONDS = 0.002
 """Until the keeper looks again at a ring that it couldn't empty."""
 PRIORITY = -15
 """What the keeper would have: it works for moments, and while it waits rings fill up."""
+ORDER = struct.Struct("=IIIIQQ")
+"""struct enrolment of bpf_snippets/include/events.h."""
+MINOR_BITS = 20
+"""Of a device's number, as the kernel itself has it."""
 MAX_FDS = 64
 MAX_ANSWER = 1 << 18
 ERRORS: dict[str, type[EngineUnavailable] | type[ProbeError]] = {
@@ -124,12 +129,20 @@ class KeptEngine:
     def enrol(self, pid: int, tag: int) -> None:
         """See base.Engine."""
         with self._connection() as channel:
-            _, (iterator,) = _ask(channel, {"do": "enrol", "session": self._session, "pid": pid, "tag": tag})
-            try:
-                while os.read(iterator, 4096):
-                    pass
-            finally:
-                os.close(iterator)
+            namespace = os.stat("/proc/self/ns/pid")  # noqa: PTH116 (pathlib is slow to import)
+            device = os.major(namespace.st_dev) << MINOR_BITS | os.minor(namespace.st_dev)
+            whom = [pid, tag, os.getpid(), device, namespace.st_ino]
+            _, iterators = _ask(channel, {"do": "enrol", "session": self._session, "whom": whom})
+            if not iterators:
+                from .roll_call import call
+
+                call(pid)
+            for iterator in iterators:
+                try:
+                    while os.read(iterator, 4096):
+                        pass
+                finally:
+                    os.close(iterator)
 
     def poke(self) -> bool:
         """See base.Engine."""
@@ -435,12 +448,13 @@ class _Keeper:
         else:
             self._enrol(channel, request)
 
-    def _enrol(self, channel: socket.socket, request: dict[str, int]) -> None:
+    def _enrol(self, channel: socket.socket, request: dict[str, Any]) -> None:
         """Let the asker enrol; nobody else does meanwhile."""
-        self._order.view[:12] = b"".join(request[key].to_bytes(4, "little") for key in ("session", "pid", "tag"))
+        ORDER.pack_into(self._order.view, 0, request["session"], *request["whom"])
         iterator = self._engine.iterator()
-        _send(channel, {}, [iterator])
-        os.close(iterator)
+        _send(channel, {}, [] if iterator is None else [iterator])
+        if iterator is not None:
+            os.close(iterator)
         owner = self._owners[request["session"]]
         self._wait([channel, owner], START_SECONDS)  # until the asker hangs up, or ends
 

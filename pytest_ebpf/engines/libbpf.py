@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 
-from ..attachment import kinds
+from ..attachment import BTF, kinds
 from ..errors import EngineUnavailable, ProbeError
 from . import _ffi, hooks, loader
 from .base import Probe, Started
@@ -23,7 +23,6 @@ LOG_LINES = 20
 WARNING = 0
 """libbpf's level for errors and for the verifier's log."""
 OBJECTS = f"{os.path.dirname(os.path.dirname(__file__))}/objects"  # noqa: PTH120 (pathlib is slow to import)
-BTF: str | Path = "/sys/kernel/btf/vmlinux"
 OBJECT = "recorder.bpf.o"
 ITERATOR = 28
 """BPF_TRACE_ITER."""

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import os
 
+from ..attachment import BTF
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["SNIPPETS", "Variant", "of_kernel"]
 
-SNIPPETS = ("syscalls", "process", "io_uring")
+SNIPPETS = ("syscalls", "process", "iterator", "io_uring")
+WITHOUT_BTF = ("syscalls", "process", "roll_call")
+"""What needs no BTF: without iterators, and without structs that only the kernel's own files declare."""
+PREEMPTIBLE = (7, 0)
+"""The kernel since which our programs can be preempted. Those for it need BTF."""
 RING_SUBMIT = "raw_tp/io_uring_submit_req"
 SECTIONS = {"io_uring": (RING_SUBMIT,)}
 """Where the programs of a snippet sit that not every kernel can run."""
@@ -31,7 +37,7 @@ class Variant:
     ) -> None:
         self.snippets = snippets
         self.old = old
-        """Compiled with OLD_KERNEL: bounded loops in the place of bpf_loop."""
+        """Compiled with OLD_KERNEL: bounded loops in the place of bpf_loop, and no pointers into the kernel's types."""
         self.hooks: Mapping[str, str] = hooks or {}
         """Other names that a hook has on this kernel."""
         self.preemptible = preemptible
@@ -49,8 +55,8 @@ class Variant:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The snippets that are left out."""
-        return tuple(name for name in SNIPPETS if name not in self.snippets)
+        """The snippets of SECTIONS that are left out."""
+        return tuple(name for name in SECTIONS if name not in self.snippets)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -62,17 +68,19 @@ class Variant:
         return self.hooks.get(section, section)
 
 
-def of_kernel(release: str | None = None) -> Variant:
-    """For the running kernel, or one of this release.
+def of_kernel(release: str | None = None, *, btf: bool | None = None) -> Variant:
+    """For the running kernel, or one of this release, with BTF or without.
 
-    >>> of_kernel("5.10.0-32-amd64").old
+    >>> of_kernel("5.10.0-32-amd64", btf=True).old
     True
     """
     numbers = _numbers(release or os.uname().release)
+    if not (os.path.exists(BTF) if btf is None else btf):  # noqa: PTH110
+        return Variant(WITHOUT_BTF, old=True)
     # io_uring's operations are read from struct io_kiocb, which has them since Linux 6.0.
     snippets = SNIPPETS if numbers >= (6, 0) else tuple(name for name in SNIPPETS if name != "io_uring")
     hooks = {} if numbers >= (6, 4) else {RING_SUBMIT: "raw_tp/io_uring_submit_sqe"}
-    return Variant(snippets, numbers < (5, 17), hooks, numbers >= (7, 0))
+    return Variant(snippets, numbers < (5, 17), hooks, numbers >= PREEMPTIBLE)
 
 
 def _numbers(release: str) -> tuple[int, ...]:

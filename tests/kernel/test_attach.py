@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from pytest_ebpf import EbpfError, EngineUnavailable, InconclusiveRecording, ProbeError, features, probes
-from pytest_ebpf.engines import headers
 from pytest_ebpf.recording import Recording
 
 COUNT_CALLS = """
@@ -616,12 +615,14 @@ def test_no_bcc(ebpf: Recording, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_headers_of_another_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """They are left alone, as their layouts would be wrong."""
     build = tmp_path / os.uname().release / "build"
-    (build / "include" / "config").mkdir(parents=True)
-    (build / "Makefile").touch()
-    monkeypatch.setattr(headers, "MODULES", tmp_path)
-    assert headers.installed_tree() == build
-    (build / "include" / "config" / "kernel.release").write_text("4.4.0-other\n", encoding="utf-8")
-    assert headers.installed_tree() is None
+    (build / "include" / "generated").mkdir(parents=True)
+    monkeypatch.setattr(features, "MODULES", tmp_path)
+    assert features.installed_headers() is None
+    file = build / "include" / "generated" / "utsrelease.h"
+    file.write_text(f'#define UTS_RELEASE "{os.uname().release}"\n', encoding="utf-8")
+    assert features.installed_headers() == build
+    file.write_text(f'#define UTS_RELEASE "{os.uname().release}-other"\n', encoding="utf-8")
+    assert features.installed_headers() is None
 
 
 @pytest.mark.heavy(reason="BCC compiles a program in it")

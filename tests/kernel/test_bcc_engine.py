@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ebpf import EngineUnavailable, ProbeError, features
-from pytest_ebpf.engines import bcc, compiler
+from pytest_ebpf.engines import bcc, compiler, variant
 from pytest_ebpf.engines.bcc import BccEngine
 from pytest_ebpf.engines.libbpf import LibbpfEngine
 from pytest_ebpf.recording import Recording
@@ -29,8 +29,9 @@ def test_same_maps_and_programs_as_libbpf(tmp_path: Path) -> None:
     ours, theirs = BccEngine(cache=tmp_path), LibbpfEngine()
     try:
         started, other = ours.start(), theirs.start()
-        for engine in (ours, theirs):
-            os.close(engine.iterator())
+        for iterator in (ours.iterator(), theirs.iterator()):
+            assert iterator is not None
+            os.close(iterator)
         assert set(started.maps) >= set(other.maps)
         assert sorted(started.probes, key=str) == sorted(other.probes, key=str)
         assert started.missing == other.missing
@@ -54,7 +55,7 @@ def test_what_was_compiled_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     start()
     (file,) = cache.iterdir()
     assert cache.stat().st_mode & 0o077 == 0
-    monkeypatch.setattr(compiler, "compile_functions", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(compiler, "compile_functions", lambda *_, **__: pytest.fail("compiled"))
     start()
     for spoil in (lambda: file.chmod(0o666), lambda: os.chown(file, 1, 1), lambda: file.write_text("{}")):
         content = file.read_bytes()
@@ -153,11 +154,33 @@ def test_probe_with_a_package_of_another_time(ebpf: Recording, tmp_path: Path, m
         ebpf.attach("BPF_HASH(nothing);")
 
 
-def test_no_btf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel option is named."""
-    monkeypatch.setattr(bcc, "BTF", tmp_path / "vmlinux")
-    with pytest.raises(EngineUnavailable, match=r"no BTF .*CONFIG_DEBUG_INFO_BTF"):
+@pytest.fixture
+def without_btf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As on a kernel that has none; the folder of the modules, in which headers are looked for."""
+    monkeypatch.setattr(features, "BTF", tmp_path / "vmlinux")
+    monkeypatch.setattr(variant, "BTF", str(tmp_path / "vmlinux"))
+    monkeypatch.setattr(features, "KHEADERS", tmp_path / "kheaders")
+    monkeypatch.setattr(features, "MODULES", tmp_path / "modules")
+    return tmp_path / "modules"
+
+
+@pytest.mark.usefixtures("without_btf")
+def test_no_btf_and_no_headers() -> None:
+    """The kernel option is named, and the package with the headers."""
+    with pytest.raises(
+        EngineUnavailable, match=r"no BTF .*apt-get install linux-headers-[^ ]+; .*CONFIG_DEBUG_INFO_BTF"
+    ):
         BccEngine().start()
+
+
+def test_headers_that_the_compiler_refuses(without_btf: Path, tmp_path: Path) -> None:
+    """With what it says of them; here there are none where it looks."""
+    generated = without_btf / os.uname().release / "build" / "include" / "generated"
+    generated.mkdir(parents=True)
+    (generated / "utsrelease.h").write_text(f'#define UTS_RELEASE "{os.uname().release}"\n', encoding="utf-8")
+    with pytest.raises(ProbeError, match=r"find the kernel's structs: the compiler refused the headers") as caught:
+        BccEngine(cache=tmp_path / "cache").start()
+    assert "Traceback" not in caught.value.log
 
 
 def test_struct_that_this_kernel_lacks(snippets: Path, tmp_path: Path) -> None:
@@ -165,9 +188,7 @@ def test_struct_that_this_kernel_lacks(snippets: Path, tmp_path: Path) -> None:
     header = snippets / "include" / "task.h"
     text = header.read_text(encoding="utf-8")
     header.write_text(text.replace("\tint exit_code;\n", "\tint exit_colour;\n"), encoding="utf-8")
-    with pytest.raises(
-        ProbeError, match=r"find struct task_struct in the kernel's BTF: kernel \S+ has no field exit_colour"
-    ):
+    with pytest.raises(ProbeError, match=r"find struct task_struct of the kernel: kernel \S+ has no field exit_colour"):
         BccEngine(snippets, cache=tmp_path / "cache").start()
 
 

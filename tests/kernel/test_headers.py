@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from pytest_ebpf import ProbeError
+from pytest_ebpf import ProbeError, features
 from pytest_ebpf.engines import headers
 from pytest_ebpf.engines.btf import HEADER, INT, MAGIC, STRUCT, TYPE, TYPEDEF, Types
 from pytest_ebpf.recording import Recording
@@ -93,9 +93,9 @@ def test_another_layout_is_refused(ebpf: Recording, before: str, after: str, mes
 
 def test_structs_of_this_kernel(ebpf: Recording) -> None:
     """What is in the compiled program is what the kernel's BTF says."""
-    if headers.installed_tree() is not None:
+    if features.installed_headers() is not None:
         return  # the kernel's own headers are used
-    found = Types(headers.BTF.read_bytes()).layouts({"task_struct", *KERNEL_STRUCTS})
+    found = Types(features.BTF.read_bytes()).layouts({"task_struct", *KERNEL_STRUCTS})
     fields = {}
     for name, (layout, *_) in found.items():
         # Words of the program that are the name of a type bring it along: what is called bpf_... is BCC's too.

@@ -119,6 +119,7 @@ def unavailable(
     if kind == "no BTF":
         missing = tmp_path / "missing"
         monkeypatch.setattr(features, "BTF", missing)
+        monkeypatch.setattr(features, "bcc_package", lambda: None)
         return f"the kernel has no BTF ({missing} is missing)", "use a kernel built with CONFIG_DEBUG_INFO_BTF", []
     if kind == "old kernel":
         pretend(release="5.9.16")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_ebpf import attachment, features
+from pytest_ebpf.engines.variant import PREEMPTIBLE, of_kernel
 
 SYS_ADMIN, PERFMON, BPF = 1 << 21, 1 << 38, 1 << 39
 
@@ -22,6 +23,10 @@ class Host:
         self._btf = tmp_path / "vmlinux"
         self._btf.touch()
         monkeypatch.setattr(features, "BTF", self._btf)
+        self._modules = tmp_path / "modules"
+        monkeypatch.setattr(features, "MODULES", self._modules)
+        self._kheaders = tmp_path / "kheaders"
+        monkeypatch.setattr(features, "KHEADERS", self._kheaders)
         self._system = tmp_path / "usr"
         monkeypatch.setattr(features, "SYSTEM", self._system)
         self.install("lib/x86_64-linux-gnu/libbpf.so.1")
@@ -40,6 +45,7 @@ class Host:
 
     def kernel(self, release: str = "6.18.3", machine: str = "x86_64", system: str = "Linux") -> None:
         """The kernel's names."""
+        self._release = release
         names = {"release": release, "machine": machine, "system": system}
         functions = {name: (lambda value=value: value) for name, value in names.items()}
         self._monkeypatch.setattr(features, "platform", SimpleNamespace(**functions))
@@ -49,6 +55,16 @@ class Host:
         file = self._system / name
         file.parent.mkdir(parents=True)
         file.touch()
+
+    def headers(self, release: str) -> None:
+        """Those of the running kernel, which say that they are of this one."""
+        generated = self._modules / self._release / "build" / "include" / "generated"
+        generated.mkdir(parents=True, exist_ok=True)
+        (generated / "utsrelease.h").write_text(f'#define UTS_RELEASE "{release}"\n', encoding="utf-8")
+
+    def kernel_headers(self) -> None:
+        """Those that the kernel brings itself."""
+        self._kheaders.touch()
 
     def without_libraries(self) -> None:
         """Nothing is installed."""
@@ -104,10 +120,12 @@ def test_kinds_of_hooks(
     """Fentry is for kernels that can't be preempted; what isn't there isn't tried."""
     monkeypatch.delenv(attachment.SWITCH, raising=False)
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(version=version))
-    for name in ("KPROBE", "FTRACE", "PREEMPTION"):
+    for name in ("BTF", "KPROBE", "FTRACE", "PREEMPTION"):
         monkeypatch.setattr(attachment, name, str(tmp_path / name))
     assert attachment.kinds() == ()
     (tmp_path / "FTRACE").touch()
+    assert attachment.kinds() == ()
+    (tmp_path / "BTF").touch()
     assert "kprobe" not in attachment.kinds()
     (tmp_path / "KPROBE").touch()
     if modes is not None:
@@ -215,6 +233,34 @@ def test_no_btf(host: Host) -> None:
     host.without_btf()
     assert "the kernel has no BTF (" in problem()
     assert "CONFIG_DEBUG_INFO_BTF" in problem()
+    assert "or --ebpf-engine=bcc with the kernel's headers" in problem()
+
+
+def test_headers_in_the_place_of_btf(host: Host) -> None:
+    """They are for BCC; without them it is said how to get them."""
+    host.without_btf()
+    host.install("lib/python3/dist-packages/bcc/libbcc.py")
+    assert features.choose("auto").why == "auto: the kernel has no BTF"
+    assert "no headers of 6.18.3 are in " in problem()
+    assert "apt-get install linux-headers-6.18.3; or use a kernel built with CONFIG_DEBUG_INFO_BTF" in problem()
+    host.headers("6.18.3")
+    assert features.choose("auto").problem is None
+    assert "or --ebpf-engine=bcc with the kernel's headers" in problem("libbpf")
+    host.headers("6.18.4")
+    assert "no headers of 6.18.3 are in " in problem()
+    host.kernel_headers()
+    assert features.choose("auto").problem is None
+
+
+def test_no_btf_where_it_is_needed(host: Host) -> None:
+    """What keeps programs from being preempted is found by BTF."""
+    assert of_kernel("7.0", btf=True).preemptible
+    assert features.NEEDS_BTF == PREEMPTIBLE
+    host.without_btf()
+    host.install("lib/python3/dist-packages/bcc/libbcc.py")
+    host.kernel(release="7.0.1")
+    host.headers("7.0.1")
+    assert "without which Linux 7.0 and newer can't be watched (use a kernel built with" in problem()
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ LAYERS = [
     ["engines.hooks"],
     ["engines.source", "engines.libbpf", "engines.headers", "engines.attacher"],
     ["engines.linker"],
+    ["engines.layouts", "engines.roll_call"],
     ["engines.bcc"],
     ["engines.keeper", "engines.run_keeper"],
     ["engines"],

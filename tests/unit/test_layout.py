@@ -12,7 +12,7 @@ import pytest
 
 import pytest_ebpf
 from pytest_ebpf import attachment, decode, files, hooks, integrity, scope, session, store
-from pytest_ebpf.engines import base, libbpf, ring, spool, variant
+from pytest_ebpf.engines import base, bcc, keeper, libbpf, ring, spool, variant
 from pytest_ebpf.engines import hooks as engine_hooks
 from pytest_ebpf.syscalls import RING
 
@@ -239,7 +239,16 @@ def test_control() -> None:
 
 def test_enrolment() -> None:
     """What the keeper writes in one piece."""
-    assert list(layout("enrolment")[0].items()) == [("session", 0), ("pid", 4), ("tag", 8), ("pad", 12)]
+    offsets, size = layout("enrolment")
+    assert list(offsets.items()) == [
+        ("session", 0),
+        ("pid", 4),
+        ("tag", 8),
+        ("caller", 12),
+        ("ns_dev", 16),
+        ("ns_inode", 24),
+    ]
+    assert keeper.ORDER.size == size
 
 
 def test_bits_of_segments() -> None:
@@ -341,11 +350,13 @@ def test_ring_holds_whole_strides() -> None:
 
 
 def test_every_snippet_is_loaded() -> None:
-    """No program is built and forgotten."""
+    """No program is built and forgotten; one is for BCC alone."""
     recorder = SNIPPETS / libbpf.OBJECT.replace(".o", ".c")
     others = {path.name for path in SNIPPETS.glob("*.bpf.c")} - {recorder.name}
-    assert set(re.findall(r'^#include "(.*\.bpf\.c)"$', recorder.read_text(), re.MULTILINE)) == others
-    assert {name.removesuffix(".bpf.c") for name in others} == {*variant.SNIPPETS, "hooks"}
+    included = set(re.findall(r'^#include "(.*\.bpf\.c)"$', recorder.read_text(), re.MULTILINE))
+    assert others - included == {"roll_call.bpf.c"}
+    names = {name.removesuffix(".bpf.c") for name in others}
+    assert names == {*variant.SNIPPETS, *variant.WITHOUT_BTF, bcc.HOOKS}
 
 
 def test_hooks_are_mirrored() -> None:
