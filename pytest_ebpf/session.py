@@ -281,7 +281,7 @@ class Session:
     def _tell_missed(self, count: int) -> None:
         if count <= 0:
             return
-        what = f"the kernel left out {count:,} runs of the eBPF programs for system calls"
+        what = f"the kernel left out {count:,} runs of the eBPF programs for calls and hooks"
         if self._is_preemptible:
             self._lapses.append(Gap(what, "run the test again: this kernel may do so at times, see docs/kernels.md"))
         else:

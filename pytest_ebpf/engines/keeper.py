@@ -25,6 +25,7 @@ import struct
 import sys
 import time
 
+from pytest_ebpf.attachment import KINDS
 from pytest_ebpf.engines import _ffi, kernel
 from pytest_ebpf.engines.base import (
     BLOBS_BYTES,
@@ -345,10 +346,10 @@ class _Keeper:
         # Any user of the machine can read the address in /proc/net/unix.
         self._users = {os.geteuid(), int(os.environ.get(LENT_TO, os.geteuid()))}
         self._links = [(*each, kernel.program_number(each[2])) for each in self._engine.links]
-        self._programs = {program: probe.program for probe, _, program in self._engine.links}
-        """Their names, by their descriptors."""
+        self._programs = {program: probe for probe, _, program in self._engine.links}
+        """By their descriptors."""
         self._missed = 0
-        """How many runs of the programs OF_CALLS the kernel had left out when somebody asked last."""
+        """How many runs of the programs that only record the kernel had left out when somebody asked last."""
         self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
 
     def serve(self) -> None:
@@ -459,7 +460,11 @@ class _Keeper:
         self._wait([channel, owner], START_SECONDS)  # until the asker hangs up, or ends
 
     def _damage(self, session: int) -> Iterator[str]:
-        """What isn't as it was when the session began; how many runs for calls were left out is counted beside."""
+        """What isn't as it was when the session began.
+
+        How many runs were left out is counted beside, of the programs for calls and hooks: what follows tasks breaks
+        by one.
+        """
         self._missed = 0
         for kind in {probe.hook.partition("/")[0] for probe, *_ in self._links}:
             if path := switched_off(kind):
@@ -474,12 +479,12 @@ class _Keeper:
                 continue
             if attached != number:
                 yield f"the eBPF program {probe.program} was replaced by another one"
-        for program, name in self._programs.items():
+        for program, probe in self._programs.items():
             missed = kernel.missed_runs(program)
-            if name in OF_CALLS:
+            if probe.program in OF_CALLS or probe.hook.partition("/")[0] in KINDS:
                 self._missed += missed
             elif missed:
-                yield f"the kernel left out {missed:,} runs of the eBPF program {name}"
+                yield f"the kernel left out {missed:,} runs of the eBPF program {probe.program}"
         for place, number in enumerate(self._rings[session]):
             try:
                 found = kernel.ring_number(self._started.maps["rings"], 2 * session + place)

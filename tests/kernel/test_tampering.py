@@ -38,6 +38,18 @@ def lose(number, frame):
     os.close(next(link for probe, link, program in made.links if probe.program == wanted))
 
 signal.signal(signal.SIGUSR1, lose)
+
+from pytest_ebpf.engines import kernel
+
+missed_runs = kernel.missed_runs
+
+def missed(descriptor):
+    with open({missing!r}) as missing:
+        wanted = missing.read()
+    of_it = [program for probe, _, program in made.links if probe.program == wanted]
+    return missed_runs(descriptor) + (descriptor in of_it)
+
+kernel.missed_runs = missed
 return made
 """
 
@@ -49,9 +61,17 @@ def order(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def session(engine: str, order: Path, keeper_with: Callable[[str], None]) -> Iterator[Session]:
+def missing(tmp_path: Path) -> Path:
+    """Names the program of which the kernel, so the keeper believes, has left out a run."""
+    file = tmp_path / "missing"
+    file.touch()
+    return file
+
+
+@pytest.fixture
+def session(engine: str, order: Path, missing: Path, keeper_with: Callable[[str], None]) -> Iterator[Session]:
     """One of this test alone, beside the one that records the run; its keeper loses what it is told to."""
-    keeper_with(ENGINE.format(order=str(order)))
+    keeper_with(ENGINE.format(order=str(order), missing=str(missing)))
     session = Session(KeptEngine(engine))
     session.start()
     yield session
@@ -100,12 +120,45 @@ def links(pid: int) -> list[str]:
     return [each for each in found if each in ("anon_inode:bpf_link", "anon_inode:bpf_iter")]
 
 
-PROGRAMS = ["on_sys_enter", "on_sys_exit", "on_fork", "on_exec", "on_exit", "on_waking", "on_task_iterated"]
-if features.hooks() and not of_kernel().old:  # before, no link holds them
-    PROGRAMS.append({"kprobe": "on_hook", "fentry": "on_security_file_open"}[features.hooks()])
+CALLS = ["on_sys_enter", "on_sys_exit"]
+TASKS = ["on_fork", "on_exec", "on_exit", "on_waking"]
+ENROLMENT = ["on_task_iterated" if "iterator" in of_kernel().snippets else "on_task_called"]
+HOOKS = []
+if features.hooks():
+    HOOKS = ["on_hook" if features.hooks() == "kprobe" and not of_kernel().old else "on_security_file_open"]
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", CALLS + TASKS)
+def test_runs_that_were_left_out(session: Session, missing: Path, program: str) -> None:
+    """Of a program that follows tasks they break the session: whom it would have followed is not known."""
+    begin(session).close()
+    missing.write_text(program)
+    left_out = f"left out 1 runs of the eBPF program {program}"
+    with pytest.raises(
+        InconclusiveRecording, match=left_out if program in TASKS else "1 runs of the eBPF programs for"
+    ):
+        begin_unseen(session).assert_no_syscall("connect")
+
+
+@pytest.mark.parametrize("program", CALLS + HOOKS)
+def test_runs_that_were_left_out_at_times(
+    session: Session, missing: Path, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a kernel that may do so to programs for calls and hooks, they are a gap of the next test alone."""
+    monkeypatch.setattr(session, "_is_preemptible", True)
+    begin(session).close()
+    missing.write_text(program)
+    recording = begin_unseen(session)
+    with pytest.raises(InconclusiveRecording, match="left out 1 runs of the eBPF programs for calls and hooks"):
+        recording.assert_no_syscall("connect")
+    recording.close()
+    begin(session).close()
+    session.check()
+    assert not session.damage
+
+
+# Of hooks on older kernels no link holds the programs.
+@pytest.mark.parametrize("program", CALLS + TASKS + ENROLMENT + ([] if of_kernel().old else HOOKS))
 def test_one_program_is_taken_away(
     session: Session, order: Path, until: Callable[[Callable[[], bool]], None], program: str
 ) -> None:

@@ -145,7 +145,7 @@ def test_runs_that_are_left_out_at_times(monkeypatch: pytest.MonkeyPatch) -> Non
         engine.call("getppid")
         recording.assert_no_syscall("getpid")
         engine.missed = 5
-        with pytest.raises(InconclusiveRecording, match="left out 2 runs of the eBPF programs for system calls"):
+        with pytest.raises(InconclusiveRecording, match="left out 2 runs of the eBPF programs for calls and hooks"):
             recording.assert_no_syscall("getpid")
         begin_another(recording)
         assert recording.complete
