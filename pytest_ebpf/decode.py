@@ -32,6 +32,7 @@ __all__ = [
     "decode_note",
     "end_of_process",
     "program_of",
+    "root_of",
     "specs",
 ]
 
@@ -292,6 +293,14 @@ def decode_note(fields: tuple[Any, ...], own_pid: int) -> Note:
         is_self=fields[12] == own_pid,
         incomplete=bool(fields[21]),
     )
+
+
+def root_of(blobs: Iterable[Blob]) -> int | None:
+    """The identity of pytest's own root directory, from the blobs of its TASK event."""
+    for blob in blobs:
+        if (blob.event_kind, blob.kind) == (NoteKind.TASK, BlobKind.ROOT):
+            return _word(blob)
+    return None
 
 
 def program_of(blobs: Iterable[Blob], files: Files) -> tuple[str | None, tuple[str, ...]]:

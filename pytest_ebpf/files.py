@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 
 from .events import Address, File, Socket
 
-__all__ = ["Files", "normal", "parse_address"]
+__all__ = ["Files", "below", "normal", "parse_address"]
 
 FILE_NOTE = struct.Struct("<QQII")
 SOCKET_NOTE = struct.Struct("<HHHHHHIQ16s16s")
 CUT, FAILED, DELETED, PSEUDO = 1, 2, 8, 16
+UNREACHABLE = "(unreachable)"
+"""The kernel's mark for what isn't below the root directory of the one who asks."""
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 KINDS = {
     stat.S_IFREG: "file",
@@ -29,9 +31,13 @@ KINDS = {
 
 
 class Files:
-    """The files known by identity: those learnt since the generation ``before``, and that one's own."""
+    """The files known by identity: those learnt since the generation ``before``, and that one's own.
 
-    def __init__(self, before: Files | None = None) -> None:
+    Their names are those below ``root``, as a process sees them whose root directory that is.
+    """
+
+    def __init__(self, before: Files | None = None, root: str = "/") -> None:
+        self._root = root
         self._notes: dict[int, tuple[int, bytes]] = {}
         self._before = before._notes if before is not None else {}
         self._parsed: dict[int, File | None] = {}
@@ -54,16 +60,35 @@ class Files:
             note = self._notes.get(identity) or self._before.get(identity)
             if note is None:
                 return None
-            found = self._parsed[identity] = _file(*note)
+            found = self._parsed[identity] = _file(*note, self._root)
             return found
+
+    def see_from(self, root: str) -> None:
+        """All names from here on are those below that directory."""
+        self._root = root
+        self._parsed.clear()
+
+
+def below(root: str, path: str) -> str:
+    """The name of a file below a root directory; one elsewhere has the kernel's mark for that.
+
+    >>> below("/jail", "/jail/etc/passwd"), below("/jail", "/etc/passwd")
+    ('/etc/passwd', '(unreachable)/etc/passwd')
+    """
+    if root == "/":
+        return path
+    if path == root:
+        return "/"
+    return path.removeprefix(root) if path.startswith(f"{root}/") else UNREACHABLE + path
 
 
 def normal(path: str) -> str:
     """The path, absolute, without ``.``, ``..`` and doubled slashes; symlinks are not followed."""
-    return posixpath.normpath("/" + path.lstrip("/"))
+    mark = UNREACHABLE if path.startswith(UNREACHABLE) else ""
+    return mark + posixpath.normpath("/" + path.removeprefix(mark).lstrip("/"))
 
 
-def _file(flags: int, note: bytes) -> File | None:
+def _file(flags: int, note: bytes, root: str) -> File | None:
     """None for a note that is too short to tell."""
     if len(note) < FILE_NOTE.size:
         return None
@@ -82,7 +107,7 @@ def _file(flags: int, note: bytes) -> File | None:
         if kind == "fifo":
             return File("pipe", inode=inode, device=device)
         return File("anonymous" if name.startswith("[") else kind, name=name, inode=inode, device=device)
-    path = None if cut else _joined(rest)
+    path = None if cut else below(root, _joined(rest))
     return File(kind, path=path, path_cut=cut, deleted=bool(flags & DELETED), inode=inode, device=device)
 
 

@@ -27,10 +27,12 @@ from .decode import (
     RING_KIND,
     Blob,
     EventFlag,
+    NoteKind,
     RawCall,
     decode_note,
     end_of_process,
     program_of,
+    root_of,
     specs,
 )
 from .engines._ffi import SharedMemory, interpreter_locks
@@ -174,6 +176,8 @@ class Session:
         self._lock = threading.RLock()
         self._memory: list[SharedMemory | Ring] = []
         self.scope = Scope(self._label_of)
+        self._root = "/"
+        """The directory of its mount namespace that this process calls so."""
         self._store = Store(self.table, self.scope.images, self._shift_ns)
         self._searched = 0
         """Blocks of the store in which late events were looked for."""
@@ -555,7 +559,9 @@ class Session:
             self.scope.forget()
             # A recording that somebody kept has the old one.
             flying = [raw.call for raw in self._in_flight()]
-            self._store = Store(self.table, self.scope.images, self._shift_ns, before=self._store, flying=flying)
+            self._store = Store(
+                self.table, self.scope.images, self._shift_ns, before=self._store, flying=flying, root=self._root
+            )
             self._searched = 0
             self._is_torn = False
             self._make_room()
@@ -564,7 +570,7 @@ class Session:
         """Begin anew where a record was taken over by half: what was stored goes, the live tasks tell themselves."""
         self.scope.restart(self._live_tasks())
         self._control[GENERATION] = self._control[GENERATION] + 1 & NEVER
-        self._store = Store(self.table, self.scope.images, self._shift_ns)
+        self._store = Store(self.table, self.scope.images, self._shift_ns, root=self._root)
         self._searched = 0
         self._is_half_taken = False
 
@@ -968,6 +974,9 @@ class Session:
                     number = trait.nr if trait.kind == RING_KIND else min(trait.nr, CALL_NUMBERS - 1)
                     self._passed.setdefault(trait.segment, Counter())[number] += count
         for raw, blobs in notes:
+            if raw.kind == NoteKind.TASK:
+                self._take_root(raw, blobs)
+        for raw, blobs in notes:
             if raw.kind != HOOK_KIND:
                 self._take_note(raw, blobs)
 
@@ -985,6 +994,18 @@ class Session:
     @property
     def _backlogs(self) -> tuple[float, float]:
         return self._events.backlog, self._blob_ring.backlog
+
+    def _take_root(self, raw: RawCall, blobs: Sequence[Blob]) -> None:
+        """Before the names that come with it: they are seen from there."""
+        identity = root_of(blobs)
+        if identity is None:
+            return
+        root = self._store.files.get(identity)
+        if raw.lost or root is None or root.path is None:
+            self._break("pytest's own root directory isn't known", "run it where that has a shorter name")
+        else:
+            self._root = root.path
+            self._store.files.see_from(root.path)
 
     def _take_note(self, raw: RawCall, blobs: Sequence[Blob]) -> None:
         note = decode_note(raw, self._control[SELF_PID])

@@ -100,11 +100,12 @@ class Store:
         shift_ns: int = 0,
         before: Store | None = None,
         flying: Iterable[int] = (),
+        root: str = "/",
     ) -> None:
         self._table = table
         self._images = images
         self._shift_ns = shift_ns
-        self.files: Files = Files(before=before.files if before is not None else None)
+        self.files: Files = Files(before.files if before is not None else None, root)
         self._blocks: list[tuple[bytes, array[int]]] = []
         self._kinds: dict[Hashable, int] = {}
         self._interned: dict[bytes, bytes] = {}

@@ -33,6 +33,15 @@ INLINE void take_exe(struct event *event, struct file *file)
 		event->lost |= 1;
 }
 
+/* Where pytest's own root directory is in its mount namespace: what it calls "/". */
+INLINE void take_own_root(struct event *event, struct control *c)
+{
+	struct dentry *root = (void *)c->root;
+	if (emit_word(event->call, event->kind, BLOB_ROOT, 0,
+		    identify_path(c->root_mnt, c->root, (u64)READ(root, d_inode))))
+		event->lost |= 1;
+}
+
 /* A process's id as another task's PID namespace counts; 0 if it isn't there. */
 INLINE u32 pid_seen_by(struct task_struct *process, u32 level, void *namespace)
 {
@@ -148,6 +157,7 @@ INLINE int enrol(struct task_struct *each)
 		if (tid == caller_pid) {
 			struct fs_struct *fs = READ(each, fs);
 			bpf_probe_read_kernel(&c->root_mnt, sizeof(struct path), FIELD(fs, root));
+			take_own_root(event, c);
 		}
 	}
 	emit_note(event);

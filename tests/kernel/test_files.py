@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -371,3 +372,41 @@ def test_program_on_a_cold_page(ebpf: Recording, tmp_path: Path, libc: ctypes.CD
         assert event.path is None
         with pytest.raises(InconclusiveRecording):
             ebpf.assert_no_syscall("execveat", path="/etc/passwd")
+
+
+CHROOTED = """
+import os
+import pytest
+
+def test_it(ebpf, tmp_path):
+    (tmp_path / "file").write_text("x")
+    etc = os.open("/etc", os.O_RDONLY)
+    for folder in (etc, OUTSIDE):
+        os.close(os.open("passwd", os.O_RDONLY, dir_fd=folder))
+    ebpf.assert_only_writes_under(tmp_path)
+    inside, outside = ebpf.syscalls("openat", dfd=lambda fd: fd in (etc, OUTSIDE))
+    assert (inside.abspath, inside.realpath) == ("/etc/passwd", "/etc/passwd")
+    assert (outside.abspath, outside.realpath) == ("(unreachable)/etc/passwd", "(unreachable)/etc/passwd")
+    ebpf.assert_syscall("openat", path="/etc/passwd", count=1)
+    with pytest.raises(AssertionError, match="/etc/passwd"):
+        ebpf.assert_no_file_access("/etc/passwd")
+    assert ebpf.processes().first is None
+    assert inside.process.exe == os.path.realpath("/proc/self/exe")
+
+def test_other(ebpf):
+    os.stat("/")
+    os.close(os.open("/etc/passwd", os.O_RDONLY))
+    assert ebpf.syscalls("openat").last.realpath == "/etc/passwd"
+"""
+
+
+def test_pytest_in_a_chroot(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What it calls / is the root of all names, also of those that the kernel tells; what is outside is marked."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    test = pytester.makepyfile(f"OUTSIDE = 9\n{CHROOTED}")
+    jail = tmp_path / "jail"
+    jail.mkdir()
+    enter = 'exec 9</etc; mount --rbind / "$0" && exec chroot "$0" "$@"'
+    pytest_ = (sys.executable, "-m", "pytest", "-p", "pytest_ebpf.plugin", "-p", "no:cacheprovider", test)
+    result = pytester.run("unshare", "--mount", "sh", "-c", enter, jail, *pytest_)
+    result.assert_outcomes(passed=2)
