@@ -277,7 +277,8 @@ def _show_tracing() -> None:
     if (TRACING / "events").exists():
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0:
+    # Of /, which in a chroot is no mount, nothing is changed.
+    if libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"none", b"/sys", None, MS_REC | MS_PRIVATE, None) == 0:
         libc.mount(b"tracefs", str(TRACING).encode(), b"tracefs", 0, None)
 
 
