@@ -149,7 +149,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	event.entry_ns = event.exit_ns = now;
 	event.args[0] = (u32)READ(current, exit_code);
 	event.args[1] = (u32)READ(signal, group_exit_code);
-#if defined(OLD_KERNEL) /* where no thread ended the whole process, its code is the leader's */
+#if defined(OLD_KERNEL) && !defined(GROUP_CODE) /* where no thread ended the whole process, its code is the leader's */
 	if (!event.args[1])
 		event.args[1] = (u32)READ(READ(current, group_leader), exit_code);
 #endif

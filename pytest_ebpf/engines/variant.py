@@ -18,6 +18,8 @@ __all__ = ["SNIPPETS", "Variant", "of_kernel"]
 SNIPPETS = ("syscalls", "process", "iterator", "io_uring")
 WITHOUT_BTF = ("syscalls", "process", "roll_call")
 """What needs no BTF: without iterators, and without structs that only the kernel's own files declare."""
+LOOPS = (5, 17)
+"""The kernel since which there is bpf_loop, and one exit code of a process that ended thread by thread."""
 PREEMPTIBLE = (7, 0)
 """The kernel since which our programs can be preempted. Those for it need BTF."""
 RING_SUBMIT = "raw_tp/io_uring_submit_req"
@@ -34,6 +36,7 @@ class Variant:
         old: bool = False,
         hooks: Mapping[str, str] | None = None,
         preemptible: bool = False,
+        group_code: bool = False,
     ) -> None:
         self.snippets = snippets
         self.old = old
@@ -42,6 +45,8 @@ class Variant:
         """Other names that a hook has on this kernel."""
         self.preemptible = preemptible
         """Compiled with PREEMPTIBLE: each program keeps others from its processor."""
+        self.group_code = group_code
+        """Compiled with GROUP_CODE: a newer kernel, though ``old``."""
 
     @property
     def folder(self) -> str:
@@ -51,7 +56,8 @@ class Variant:
     @property
     def defines(self) -> tuple[str, ...]:
         """What its snippets are compiled with."""
-        return ("OLD_KERNEL",) if self.old else ("PREEMPTIBLE",) if self.preemptible else ()
+        old = ("OLD_KERNEL", "GROUP_CODE") if self.group_code else ("OLD_KERNEL",)
+        return old if self.old else ("PREEMPTIBLE",) if self.preemptible else ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -76,11 +82,11 @@ def of_kernel(release: str | None = None, *, btf: bool | None = None) -> Variant
     """
     numbers = _numbers(release or os.uname().release)
     if not (os.path.exists(BTF) if btf is None else btf):  # noqa: PTH110
-        return Variant(WITHOUT_BTF, old=True)
+        return Variant(WITHOUT_BTF, old=True, group_code=numbers >= LOOPS)
     # io_uring's operations are read from struct io_kiocb, which has them since Linux 6.0.
     snippets = SNIPPETS if numbers >= (6, 0) else tuple(name for name in SNIPPETS if name != "io_uring")
     hooks = {} if numbers >= (6, 4) else {RING_SUBMIT: "raw_tp/io_uring_submit_sqe"}
-    return Variant(snippets, numbers < (5, 17), hooks, numbers >= PREEMPTIBLE)
+    return Variant(snippets, numbers < LOOPS, hooks, numbers >= PREEMPTIBLE)
 
 
 def _numbers(release: str) -> tuple[int, ...]:

@@ -422,6 +422,7 @@ def test_uretprobe(ebpf: Recording) -> None:
     """With the result."""
     probe = ebpf.attach(
         """
+        #include <uapi/linux/ptrace.h>
         BPF_HASH(results, u64);
         int on_return(struct pt_regs *ctx)
         {
