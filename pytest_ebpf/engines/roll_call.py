@@ -24,8 +24,12 @@ def call(pid: int) -> None:
 
     Raises ProbeError if one can't be named.
     """
+    own = int((PROC / "self").readlink().name)
+    if pid and own != os.getpid():
+        hint = "mount the own one, as unshare --mount-proc does"
+        raise ProbeError(f"find process {pid}", f"{PROC} is that of another PID namespace", hint)
     called: set[Path] = set()
-    while fresh := {task for each in _family(pid or os.getpid()) for task in _tasks(each)} - called:
+    while fresh := {task for each in _family(pid or own) for task in _tasks(each)} - called:
         for task in fresh:
             _call(task / "oom_score_adj")
         called |= fresh

@@ -181,6 +181,21 @@ def test_score_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path
     task = tmp_path / "7" / "task" / "7"
     (task / "oom_score_adj").mkdir(parents=True)
     (tmp_path / "7" / "stat").write_text("7 (a) b) S 1 7")
+    (tmp_path / "self").symlink_to(str(os.getpid()))
     monkeypatch.setattr(roll_call, "PROC", tmp_path)
     with pytest.raises(ProbeError, match=r"7/task/7/oom_score_adj what it says: Is a directory \(without BTF"):
         roll_call.call(7)
+
+
+def test_proc_of_another_namespace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """This process is known by its number there; another one's is not."""
+    task = tmp_path / "7" / "task" / "7"
+    task.mkdir(parents=True)
+    (task / "oom_score_adj").write_text("0\n")
+    (tmp_path / "7" / "stat").write_text("7 (a) S 1 7")
+    (tmp_path / "self").symlink_to("7")
+    monkeypatch.setattr(roll_call, "PROC", tmp_path)
+    roll_call.call(0)
+    assert (task / "oom_score_adj").read_text() == "0\n0\n"  # a real one has no end to append to
+    with pytest.raises(ProbeError, match=r"find process 5: .* is that of another PID namespace \(mount the own one"):
+        roll_call.call(5)
