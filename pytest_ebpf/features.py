@@ -13,7 +13,7 @@ from . import attachment
 from .attachment import kinds
 from .errors import EngineUnavailable
 
-__all__ = ["BCC_HINT", "Choice", "bcc_package", "choose", "hooks"]
+__all__ = ["BCC_HINT", "LOCKDOWN_HINT", "Choice", "bcc_package", "choose", "hooks", "installed_headers", "lockdown"]
 
 BTF = Path(attachment.BTF)
 MINIMUM_KERNEL = (5, 10)
@@ -24,6 +24,8 @@ MODULES = Path("/lib/modules")
 KHEADERS = Path("/sys/kernel/kheaders.tar.xz")
 """Headers that the kernel brings itself (CONFIG_IKHEADERS), which BCC unpacks."""
 MACHINES = ("x86_64", "aarch64")
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+LOCKDOWN_HINT = "boot without lockdown=, or with Secure Boot off"
 BCC_PLACES = ("lib/python3/dist-packages", "lib/python3*/site-packages", "lib64/python3*/site-packages")
 """Where distributions put BCC's Python part, below /usr. Never where pip installs: its "bcc" is another thing."""
 BCC_HINT = "on Debian and Ubuntu: apt-get install python3-bpfcc; on Fedora: dnf install python3-bcc"
@@ -105,7 +107,18 @@ def _trouble(engine: str) -> tuple[str, str] | None:
         return "the Python package of BCC is not in any of the distribution's folders", BCC_HINT
     if not _may_load_programs():
         return "this user may not load eBPF programs", "run as root, or with CAP_BPF and CAP_PERFMON"
+    if lockdown() == "confidentiality":
+        return "the kernel is locked down (confidentiality): no program may read its memory", LOCKDOWN_HINT
     return types_trouble(engine)
+
+
+def lockdown() -> str:
+    """How far the kernel is locked down, "integrity" or "confidentiality"; "" if it isn't, or doesn't say."""
+    try:
+        mode = re.search(r"\[(\w+)\]", LOCKDOWN.read_text(encoding="utf-8"))
+    except OSError:
+        return ""
+    return "" if mode is None or mode[1] == "none" else mode[1]
 
 
 def types_trouble(engine: str) -> tuple[str, str] | None:

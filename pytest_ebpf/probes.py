@@ -32,7 +32,6 @@ LOG_LINES = 20
 CLOSE_NAMES = 3
 KPROBES = Path("/sys/bus/event_source/devices/kprobe")
 KALLSYMS = Path("/proc/kallsyms")
-LOCKDOWN = Path("/sys/kernel/security/lockdown")
 BAR_COLUMNS = 40
 _MESSAGE = re.compile(r"^/virtual/main\.c:(\d+):\d+: (?:fatal )?error: (.*)$", re.MULTILINE)
 _VIRTUAL = re.compile(r"/virtual/main\.c(:\d+:\d+)?")
@@ -408,13 +407,8 @@ def _no_function(function: str) -> tuple[str, str]:
 
 
 def _not_permitted(name: str, messages: str) -> ProbeError | EngineUnavailable:
-    try:
-        mode = re.search(r"\[(\w+)\]", LOCKDOWN.read_text(encoding="utf-8"))
-    except OSError:
-        mode = None
-    if mode is not None and mode[1] != "none":
-        hint = "boot without lockdown=, or with Secure Boot off"
-        return EngineUnavailable(f"attach {name}", f"the kernel is locked down ({mode[1]})", hint)
+    if mode := features.lockdown():
+        return EngineUnavailable(f"attach {name}", f"the kernel is locked down ({mode})", features.LOCKDOWN_HINT)
     return EngineUnavailable(f"attach {name}", "the kernel doesn't permit it", f"run as root. {_first(messages)}")
 
 

@@ -130,9 +130,7 @@ class KeptEngine:
     def enrol(self, pid: int, tag: int) -> None:
         """See base.Engine."""
         with self._connection() as channel:
-            namespace = os.stat("/proc/self/ns/pid")  # noqa: PTH116 (pathlib is slow to import)
-            device = os.major(namespace.st_dev) << MINOR_BITS | os.minor(namespace.st_dev)
-            whom = [pid, tag, os.getpid(), device, namespace.st_ino]
+            whom = [pid, tag, os.getpid(), *_pid_namespace()]
             _, iterators = _ask(channel, {"do": "enrol", "session": self._session, "whom": whom})
             if not iterators:
                 from .roll_call import call
@@ -309,6 +307,15 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
             os.close(fd)
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     return json.loads(data), fds.tolist()
+
+
+def _pid_namespace() -> tuple[int, int]:
+    """Of this process: device and inode, as the kernel has them; zeros, which no namespace has, without /proc."""
+    try:
+        found = os.stat("/proc/self/ns/pid")  # noqa: PTH116 (pathlib is slow to import)
+    except OSError:
+        return 0, 0
+    return os.major(found.st_dev) << MINOR_BITS | os.minor(found.st_dev), found.st_ino
 
 
 def _ask(

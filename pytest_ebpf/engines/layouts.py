@@ -37,6 +37,7 @@ TEXT = """
 #if defined(CONFIG_RANDSTRUCT) || defined(CONFIG_GCC_PLUGIN_RANDSTRUCT)
 #error "this kernel's structs are in an order that its headers don't tell (CONFIG_RANDSTRUCT)"
 #endif
+/* As in 5.10, 6.1, 6.12 and 6.18. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
 #define BEHIND_MOUNT 168
 #else

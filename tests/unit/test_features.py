@@ -25,6 +25,8 @@ class Host:
         monkeypatch.setattr(features, "BTF", self._btf)
         self._modules = tmp_path / "modules"
         monkeypatch.setattr(features, "MODULES", self._modules)
+        self._lockdown = tmp_path / "lockdown"
+        monkeypatch.setattr(features, "LOCKDOWN", self._lockdown)
         self._kheaders = tmp_path / "kheaders"
         monkeypatch.setattr(features, "KHEADERS", self._kheaders)
         self._system = tmp_path / "usr"
@@ -61,6 +63,11 @@ class Host:
         generated = self._modules / self._release / "build" / "include" / "generated"
         generated.mkdir(parents=True, exist_ok=True)
         (generated / "utsrelease.h").write_text(f'#define UTS_RELEASE "{release}"\n', encoding="utf-8")
+
+    def lock(self, mode: str) -> None:
+        """Lock the kernel down so far."""
+        modes = ("none", "integrity", "confidentiality")
+        self._lockdown.write_text(" ".join(f"[{each}]" if each == mode else each for each in modes) + "\n")
 
     def kernel_headers(self) -> None:
         """Those that the kernel brings itself."""
@@ -226,6 +233,13 @@ def test_not_linux(host: Host) -> None:
     host.status(None)
     assert problem() == ("start engine libbpf: eBPF is a part of Linux, and this is Darwin (run these tests on Linux)")
     assert str(features.choose("auto")).startswith("no engine on Darwin 24.0 arm64: eBPF is a part of Linux")
+
+
+def test_locked_down(host: Host) -> None:
+    """Where programs may not read the kernel's memory; less than that is no trouble."""
+    for mode, trouble in (("none", False), ("integrity", False), ("confidentiality", True)):
+        host.lock(mode)
+        assert ("the kernel is locked down (confidentiality): no program may read its" in problem()) == trouble
 
 
 def test_no_btf(host: Host) -> None:
