@@ -521,11 +521,17 @@ def test_no_child_has_the_memory_of_ours(pytester: pytest.Pytester) -> None:
     """However it comes to be, and whatever it opens of its parent: no descriptor, and no mapping to write to."""
     pytester.makepyfile(
         """
-        import multiprocessing, os
+        import contextlib, multiprocessing, os
+
+        def links(pid):
+            found = []
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                    found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+            return found
 
         def held(pid):
-            files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")
-                     if os.path.lexists(f"/proc/{pid}/fd/{fd}")]
+            files = links(pid)
             with open(f"/proc/{pid}/maps") as maps:
                 files += [line.split(maxsplit=5)[-1].strip() for line in maps]
             return [file for file in files if file.startswith("anon_inode:bpf")]
@@ -535,8 +541,7 @@ def test_no_child_has_the_memory_of_ours(pytester: pytest.Pytester) -> None:
 
         def test_it(ebpf):
             assert held("self"), "pytest itself has the memory mapped"
-            assert not [fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")
-                        and os.readlink(f"/proc/self/fd/{fd}").startswith("anon_inode:bpf")]
+            assert not [link for link in links("self") if link.startswith("anon_inode:bpf")]
             for way in ("fork", "forkserver", "spawn"):
                 context = multiprocessing.get_context(way)
                 here, there = context.Pipe()
@@ -549,10 +554,10 @@ def test_no_child_has_the_memory_of_ours(pytester: pytest.Pytester) -> None:
             reader, writer = os.pipe()
             pid = os.fork()
             if not pid:
-                found = [os.readlink(f"/proc/{os.getppid()}/fd/{fd}") for fd in os.listdir(f"/proc/{os.getppid()}/fd")]
-                os.write(writer, repr([each for each in found if "bpf" in each]).encode())
+                os.write(writer, repr([link for link in links(os.getppid()) if "bpf" in link]).encode())
                 os._exit(0)
             os.waitpid(pid, 0)
+            os.close(writer)
             assert os.read(reader, 1000) == b"[]"
         """
     )
