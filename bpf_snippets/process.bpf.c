@@ -148,11 +148,9 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	event.segment = stamp(task, slot, c);
 	event.entry_ns = event.exit_ns = now;
 	event.args[0] = (u32)READ(current, exit_code);
-	event.args[1] = (u32)READ(signal, group_exit_code);
-#if defined(OLD_KERNEL) && !defined(GROUP_CODE) /* where no thread ended the whole process, its code is the leader's */
-	if (!event.args[1])
-		event.args[1] = (u32)READ(READ(current, group_leader), exit_code);
-#endif
+	/* The code of the whole process, as the kernel gives it to the parent: an older one flags no end thread by thread. */
+	event.args[1] = READ(signal, flags) & SIGNAL_GROUP_EXIT ? (u32)READ(signal, group_exit_code)
+								: (u32)READ(READ(current, group_leader), exit_code);
 	event.args[5] = slot;
 	bpf_get_current_comm(event.comm, sizeof(event.comm));
 	unfollow(tid, slot, task);

@@ -248,5 +248,4 @@ class Scope:
             return
         del self._threads[note.pid]
         self._processes.pop(note.pid, None)
-        own, group = note.args[:2]  # before Linux 5.19 the group's is set only by exit_group and deadly signals
-        self.ends.append(End(note, process_of(self.images, image, note.pid, note.comm), group or own))
+        self.ends.append(End(note, process_of(self.images, image, note.pid, note.comm), note.args[1]))

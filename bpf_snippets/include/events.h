@@ -25,7 +25,7 @@ enum event_kind {
 	EVENT_TASK = 2,
 	EVENT_FORK = 3, /* a new task: args = tid, pid, ns tid, ns pid, clone flags, slot; call = the parent's call */
 	EVENT_EXEC = 4, /* a new program: args = tid before; blobs = exe, argv */
-	EVENT_EXIT = 5, /* the end of a task: args = exit code, group exit code; slot last */
+	EVENT_EXIT = 5, /* the end of a task: args = exit code, that of its process so far; slot last */
 	/* An operation on an io_uring (nr = opcode) or of kernel aio (nr = 128 + opcode): args = its descriptor, or those
 	   of the call of the same name. */
 	EVENT_RING = 6,
@@ -163,7 +163,7 @@ _Static_assert(sizeof(struct task) == 192, "session.py mirrors this size");
 /* Shared with user space, which stores `segment` to open and close a window. One of each session. */
 struct control {
 	u32 segment;              /* current window segment, 0 = no window is open */
-	u32 enrolled;             /* tasks enrolled by on_task_iterated so far */
+	u32 enrolled;             /* tasks enrolled so far: see enrol.h */
 	u32 lost_tasks;           /* tasks not followed, for lack of a slot */
 	u32 lost_notes;           /* FORK, EXEC, EXIT events that found no room */
 	u32 self_pid;             /* the process that enrolled itself: pytest */
@@ -185,7 +185,7 @@ struct control {
 };
 _Static_assert(sizeof(struct control) == 128, "session.py mirrors this size");
 
-/* Whom on_task_iterated enrols; written by the keeper for one session at a time. */
+/* Whom enrol() follows; written by the keeper for one session at a time. */
 struct enrolment {
 	u32 session;
 	u32 pid; /* as the caller counts processes; 0 = the caller itself */

@@ -2,6 +2,8 @@
 #pragma once
 #include "sockets.h"
 
+#define SIGNAL_GROUP_EXIT 4
+
 struct fdtable {
 	u32 max_fds;
 	struct file **fd;
@@ -26,6 +28,7 @@ struct mm_struct {
 } PRESERVE;
 struct signal_struct {
 	int group_exit_code;
+	u32 flags;
 } PRESERVE;
 struct task_struct {
 	struct thread_info thread_info;

@@ -19,7 +19,7 @@ SNIPPETS = ("syscalls", "process", "iterator", "io_uring")
 WITHOUT_BTF = ("syscalls", "process", "roll_call")
 """What needs no BTF: without iterators, and without structs that only the kernel's own files declare."""
 LOOPS = (5, 17)
-"""The kernel since which there is bpf_loop, and one exit code of a process that ended thread by thread."""
+"""The kernel since which there is bpf_loop."""
 PREEMPTIBLE = (7, 0)
 """The kernel since which our programs can be preempted. Those for it need BTF."""
 RING_SUBMIT = "raw_tp/io_uring_submit_req"
@@ -36,7 +36,6 @@ class Variant:
         old: bool = False,
         hooks: Mapping[str, str] | None = None,
         preemptible: bool = False,
-        group_code: bool = False,
     ) -> None:
         self.snippets = snippets
         self.old = old
@@ -45,8 +44,6 @@ class Variant:
         """Other names that a hook has on this kernel."""
         self.preemptible = preemptible
         """Compiled with PREEMPTIBLE: each program keeps others from its processor."""
-        self.group_code = group_code
-        """Compiled with GROUP_CODE: a newer kernel, though ``old``."""
 
     @property
     def folder(self) -> str:
@@ -56,8 +53,7 @@ class Variant:
     @property
     def defines(self) -> tuple[str, ...]:
         """What its snippets are compiled with."""
-        old = ("OLD_KERNEL", "GROUP_CODE") if self.group_code else ("OLD_KERNEL",)
-        return old if self.old else ("PREEMPTIBLE",) if self.preemptible else ()
+        return ("OLD_KERNEL",) if self.old else ("PREEMPTIBLE",) if self.preemptible else ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -82,7 +78,7 @@ def of_kernel(release: str | None = None, *, btf: bool | None = None) -> Variant
     """
     numbers = _numbers(release or os.uname().release)
     if not (os.path.exists(BTF) if btf is None else btf):  # noqa: PTH110
-        return Variant(WITHOUT_BTF, old=True, group_code=numbers >= LOOPS)
+        return Variant(WITHOUT_BTF, old=True)
     # io_uring's operations are read from struct io_kiocb, which has them since Linux 6.0.
     snippets = SNIPPETS if numbers >= (6, 0) else tuple(name for name in SNIPPETS if name != "io_uring")
     hooks = {} if numbers >= (6, 4) else {RING_SUBMIT: "raw_tp/io_uring_submit_sqe"}

@@ -357,14 +357,14 @@ def test_a_program_is_found_by_any_of_its_names() -> None:
     "own, group, code, ending",
     [
         (3 << 8, 3 << 8, 3, None),
-        (3 << 8, 0, 3, None),
+        (3 << 8, 0, 0, None),
         (0, 7 << 8, 7, None),
         (9, 9, None, "SIGKILL"),
         (0, 11 | 0x80, None, "SIGSEGV"),
     ],
 )
 def test_the_end_of_a_process(own: int, group: int, code: int | None, ending: str | None) -> None:
-    """By the code of the group of threads; before Linux 5.19 that is not set where a thread ends alone."""
+    """By what the parent is told of the group of threads, whatever its last thread ended with."""
     scope = Scope(lambda segment: None)
     note = Note(NoteKind.EXIT, 5, 1, 1, (own, group, 0, 0, 0, 1), 7, 7, 1, 0, "sh")
     scope.take(replace(note, kind=NoteKind.TASK, args=(7, 7, 7, 7, 1, 1)), "/bin/sh", ())

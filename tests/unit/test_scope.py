@@ -81,9 +81,12 @@ class Kernel:
         self.scope.take(executed, exe, argv)
         return self.call
 
-    def exit(self, tid: int, pid: int | None = None, status: int = 0, segment: int = 3, group: int = 0) -> None:
-        """The end of a task; ``group`` is the status of its process, if that ends by exit_group or a signal."""
-        self.scope.take(note(NoteKind.EXIT, tid, (status, group), pid=pid or tid, segment=segment), None, ())
+    def exit(
+        self, tid: int, pid: int | None = None, status: int = 0, segment: int = 3, group: int | None = None
+    ) -> None:
+        """The end of a task; ``group`` is the status of its process, if that is another one."""
+        codes = (status, status if group is None else group)
+        self.scope.take(note(NoteKind.EXIT, tid, codes, pid=pid or tid, segment=segment), None, ())
 
 
 @pytest.fixture
