@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import functools
 import os
-import posixpath
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -664,7 +663,7 @@ class _Reading:
                 if base is None or base.path_cut:
                     self.unread.add("abspath")
             else:
-                absolute = normal(posixpath.join(base.path, passed.lstrip("/")))
+                absolute = self._known.absolute(base.path, passed)
         self.paths.append(passed)
         if absolute is not None:
             self.paths.append(absolute)

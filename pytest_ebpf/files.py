@@ -37,7 +37,7 @@ class Files:
     """
 
     def __init__(self, before: Files | None = None, root: str = "/") -> None:
-        self._root = root
+        self.root = root
         self._notes: dict[int, tuple[int, bytes]] = {}
         self._before = before._notes if before is not None else {}
         self._parsed: dict[int, File | None] = {}
@@ -60,12 +60,17 @@ class Files:
             note = self._notes.get(identity) or self._before.get(identity)
             if note is None:
                 return None
-            found = self._parsed[identity] = _file(*note, self._root)
+            found = self._parsed[identity] = _file(*note, self.root)
             return found
+
+    def absolute(self, directory: str, path: str) -> str:
+        """The absolute name of a path that a process passed; its directory may be outside, and lead back inside."""
+        found = normal(posixpath.join(directory, path.lstrip("/")))
+        return below(self.root, found.removeprefix(UNREACHABLE)) if found.startswith(UNREACHABLE) else found
 
     def see_from(self, root: str) -> None:
         """All names from here on are those below that directory."""
-        self._root = root
+        self.root = root
         self._parsed.clear()
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from .alike import alike
 from .events import FileEvent, SyscallEvent
+from .files import normal
 from .syscalls import ring_model
 
 __all__ = ["Links", "straight_path"]
@@ -201,7 +202,7 @@ def straight_path(passed: object, absolute: str) -> str | None:
     if not isinstance(passed, str):
         return absolute
     if passed.startswith("/"):
-        return passed
+        return passed if normal(passed) == absolute else None  # of a process with another root directory
     parts = _parts(passed)
     while parts and parts[0] == "..":  # of a directory, whose own path is real
         parts.pop(0)

@@ -74,7 +74,8 @@ def _is_nameless(event: ProcessEvent) -> bool:
 
 def _spellings(event: ProcessEvent) -> list[str]:
     """The paths that say for certain what was executed: the real one, and absolute ones that go straight."""
-    straight = [path for path in event.paths if path.startswith("/") and ".." not in path.split("/")]
+    call = event.call
+    straight = [path for name, path in call.abspaths.items() if ".." not in str(call.args.get(name, "")).split("/")]
     return [*([event.exe] if event.exe else []), *straight]
 
 

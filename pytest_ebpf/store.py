@@ -381,6 +381,7 @@ class _Sought(Files):
 
     def __init__(self, files: Files) -> None:
         self._files = files
+        self.root = files.root
         self.has_all = True
 
     def get(self, identity: int) -> File | None:

@@ -392,6 +392,13 @@ def test_it(ebpf, tmp_path):
         ebpf.assert_no_file_access("/etc/passwd")
     assert ebpf.processes().first is None
     assert inside.process.exe == os.path.realpath("/proc/self/exe")
+    made = tmp_path / "made"
+    made.touch()
+    os.stat(f"{JAIL}{made}".lstrip("/"), dir_fd=OUTSIDE_ROOT)
+    os.unlink(f"{JAIL}{made}".lstrip("/"), dir_fd=OUTSIDE_ROOT)
+    ebpf.assert_syscall("newfstatat", path=made, dfd=OUTSIDE_ROOT, count=1)
+    with pytest.raises(AssertionError, match="remove"):
+        ebpf.assert_no_file_access(made, ops={"remove"})
 
 def test_other(ebpf):
     os.stat("/")
@@ -403,10 +410,29 @@ def test_other(ebpf):
 def test_pytest_in_a_chroot(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What it calls / is the root of all names, also of those that the kernel tells; what is outside is marked."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    test = pytester.makepyfile(f"OUTSIDE = 9\n{CHROOTED}")
     jail = tmp_path / "jail"
+    test = pytester.makepyfile(f"OUTSIDE, OUTSIDE_ROOT, JAIL = 9, 8, {str(jail)!r}\n{CHROOTED}")
     jail.mkdir()
-    enter = 'exec 9</etc; mount --rbind / "$0" && exec chroot "$0" "$@"'
+    enter = 'exec 9</etc 8</; mount --rbind / "$0" && exec chroot "$0" "$@"'
     pytest_ = (sys.executable, "-m", "pytest", "-p", "pytest_ebpf.plugin", "-p", "no:cacheprovider", test)
     result = pytester.run("unshare", "--mount", "sh", "-c", enter, jail, *pytest_)
     result.assert_outcomes(passed=2)
+
+
+def test_a_child_in_a_chroot_is_not_where_it_seems(ebpf: Recording, tmp_path: Path) -> None:
+    """What it removes or executes by an absolute path is in its own root directory."""
+    for name in ("srv/file", "bin/true"):
+        (tmp_path / "jail" / name).parent.mkdir(parents=True)
+        (tmp_path / "jail" / name).touch()
+    if (child := os.fork()) == 0:
+        os.chroot(tmp_path / "jail")
+        Path("/srv/file").unlink()
+        try:
+            os.execv("/bin/true", ["true"])
+        except PermissionError:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises((AssertionError, InconclusiveRecording)):
+        ebpf.assert_only_writes_under("/srv")
+    with pytest.raises(AssertionError, match=f"{tmp_path}/jail/bin/true"):
+        ebpf.assert_no_exec(allow=["/bin/true"])
