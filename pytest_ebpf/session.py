@@ -165,7 +165,7 @@ class Session:
         """Whether the engine was asked, in the current test, how it is."""
         self._examined_ns = 0
         """When it was asked last."""
-        self._is_preemptible = of_kernel().preemptible
+        self._is_preemptible = of_kernel(btf=True).preemptible
         """Whether the kernel may leave out runs of the programs now and then."""
         self._missed = 0
         """How many it has."""
@@ -1002,7 +1002,7 @@ class Session:
             return
         root = self._store.files.get(identity)
         if raw.lost or root is None or root.path is None:
-            self._break("pytest's own root directory isn't known", "run it where that has a shorter name")
+            self._break("pytest's own root directory isn't known", "run it again, where that has a shorter name")
         else:
             self._root = root.path
             self._store.files.see_from(root.path)
@@ -1115,7 +1115,7 @@ class Session:
         if count or rings:
             yield Gap(
                 f"{count:,} calls on an io_uring, {rings:,} open, whose operations this kernel doesn't show",
-                "use Linux 6.0 or newer, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
+                "use Linux 6.0 or newer, with BTF, or switch io_uring off for the test: with libuv UV_USE_IO_URING=0",
             )
 
     def _in_flight_in(self, part: Segments) -> list[RawCall]:

@@ -2,7 +2,7 @@
  * An identity is a hash over the chain of directory entries and mounts up to the root, with each entry's address,
  * name hash and sequence number. The kernel counts the sequence up when an entry is moved or removed, so a rename
  * anywhere above gives a new identity, and the name is sent again.
- * Needs BTF for the struct layouts. Costs one read of kernel memory a path component.
+ * Costs one read of kernel memory a path component.
  */
 #pragma once
 #include "blobs.h"

@@ -57,7 +57,7 @@ struct bpf_pidns_info {
 static long (*const bpf_get_ns_current_pid_tgid)(u64 dev, u64 inode, struct bpf_pidns_info *to, u32 size) = (void *)120;
 static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
 static u64 (*const bpf_ringbuf_query)(void *ring, u64 what) = (void *)134;
-#if defined(OLD_KERNEL) /* before Linux 5.17 */
+#if defined(OLD_KERNEL) /* before Linux 5.17, or without BTF */
 #define LOOP_STEPS 1024 /* no less than UIO_MAXIOV and MAX_IOCBS */
 #define bpf_loop(times, step, context, flags)                                                                          \
 	({                                                                                                             \

@@ -133,7 +133,7 @@ class Engine(Protocol):
         """Make one system call, which living programs count; False if a seccomp filter refuses it before its entry."""
 
     def examine(self) -> tuple[tuple[str, ...], int]:
-        """What of the programs isn't as it was when they were attached, and how many calls the kernel showed them not.
+        """What of the programs isn't as it was at the start; how often those of calls or hooks were left out.
 
         Nothing too where that can't be asked.
         """

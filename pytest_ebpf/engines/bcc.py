@@ -147,8 +147,8 @@ class BccEngine:
 
     def _layouts(self, package: Path, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[Layout]]:
         """Those that the kernel's headers tell."""
-        names = layouts.functions(wanted)
-        return layouts.read(self._codes(package, layouts.describe(wanted), names, [], headers=True), wanted)
+        names, text = layouts.functions(wanted), layouts.describe(wanted, platform.release())
+        return layouts.read(self._codes(package, text, names, [], headers=True), wanted)
 
     def _compiled(self, package: Path, source: Source) -> dict[str, bytes]:
         names = [function.name for function in source.functions]
@@ -160,8 +160,7 @@ class BccEngine:
         self, package: Path, text: str, names: Sequence[str], defines: Sequence[str], *, headers: bool = False
     ) -> dict[str, bytes]:
         """What BCC makes of a text, or made of it before: see compiler.py."""
-        kernels = [platform.release(), platform.version()] if headers else []
-        key = json.dumps([text, names, defines, compiler.version(package), kernels])
+        key = json.dumps([text, names, defines, compiler.version(package), platform.version() if headers else ""])
         kept = self._cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
         codes = _kept_codes(kept, names)
         if codes is None:

@@ -109,6 +109,8 @@ def _main() -> None:
     text = request["text"]
     flags = [f"-D{name}" for name in (*GUARDS, "BCC_SEC=SEC", *request["defines"])]
     if request["headers"]:
+        for name in ("BCC_KERNEL_SOURCE", "BCC_LINUX_VERSION_CODE"):  # which would name others
+            os.environ.pop(name, None)
         flags.append("-w")  # they are full of what another compiler doesn't know
         text = "".join(f"#undef {name}\n" for name in GUARDS) + text
     else:

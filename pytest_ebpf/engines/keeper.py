@@ -356,7 +356,7 @@ class _Keeper:
         self._programs = {program: probe for probe, _, program in self._engine.links}
         """By their descriptors."""
         self._missed = 0
-        """How many runs of the programs that only record the kernel had left out when somebody asked last."""
+        """How many runs of the programs for calls and hooks the kernel had left out when somebody asked last."""
         self._order = _ffi.SharedMemory(self._started.maps["enrolments"], os.sysconf("SC_PAGESIZE"), writable=True)
 
     def serve(self) -> None:
@@ -374,7 +374,7 @@ class _Keeper:
                     channel.settimeout(START_SECONDS)
                     try:
                         self._answer(channel)
-                    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError):
+                    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, struct.error):
                         continue  # who asked is gone, or none of ours
 
     def _wait(self, fds: list[Any], seconds: float | None = None) -> list[Any]:
@@ -469,8 +469,7 @@ class _Keeper:
     def _damage(self, session: int) -> Iterator[str]:
         """What isn't as it was when the session began.
 
-        How many runs were left out is counted beside, of the programs for calls and hooks: what follows tasks breaks
-        by one.
+        How many runs were left out is counted beside, of the programs for calls and hooks: others break by one.
         """
         self._missed = 0
         for kind in {probe.hook.partition("/")[0] for probe, *_ in self._links}:

@@ -13,6 +13,7 @@ from .btf import Layout
 __all__ = ["describe", "functions", "read"]
 
 INCLUDES = (
+    "generated/utsrelease.h",
     "linux/ptrace.h",
     "linux/sched.h",
     "linux/sched/signal.h",
@@ -62,9 +63,10 @@ def functions(wanted: Mapping[str, Sequence[str]]) -> list[str]:
     return [f"layout_{name}" for name in wanted]
 
 
-def describe(wanted: Mapping[str, Sequence[str]]) -> str:
-    """A text in C that tells the size of structs and where these fields are."""
+def describe(wanted: Mapping[str, Sequence[str]], release: str) -> str:
+    """A text in C that tells the size of structs and where these fields are, and takes no other release's headers."""
     parts = [*(f"#include <{name}>\n" for name in INCLUDES), TEXT]
+    parts.append(f'_Static_assert(!__builtin_strcmp(UTS_RELEASE, "{release}"), "headers of another kernel");\n')
     for function, (name, fields) in zip(functions(wanted), wanted.items(), strict=True):
         places = [f"sizeof(struct {name})", *(f"__builtin_offsetof(struct {name}, {each})" for each in fields)]
         stores = "".join(f"\tout[{number}] = {place};\n" for number, place in enumerate(places))

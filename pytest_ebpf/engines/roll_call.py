@@ -24,6 +24,14 @@ def call(pid: int) -> None:
 
     Raises ProbeError if one can't be named.
     """
+    try:
+        _call_all(pid)
+    except OSError as error:
+        hint = "without BTF in the kernel processes are followed by way of /proc, which must show them all: see hidepid"
+        raise ProbeError(f"look for processes in {PROC}", str(error), hint) from error
+
+
+def _call_all(pid: int) -> None:
     own = int((PROC / "self").readlink().name)
     if pid and own != os.getpid():
         hint = "mount the own one, as unshare --mount-proc does"

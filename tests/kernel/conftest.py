@@ -23,8 +23,14 @@ SYS_BPF = {"x86_64": 321, "aarch64": 280}
 KFUNCS = (6, 14)
 """The kernel since which a program can keep others from its processor, as those for Linux 7 do."""
 collect_ignore = [] if _numbers(platform.release()) >= KFUNCS else ["test_preemptible.py"]
-if not features.BTF.exists():  # of the engine libbpf, and of how the other one does without headers
-    collect_ignore += ["test_engine.py", "test_bcc_engine.py", "test_headers.py"]
+if not features.BTF.exists():  # of the engine libbpf, of what BTF is for, and of how engine bcc does without headers
+    collect_ignore += [
+        "test_engine.py",
+        "test_canary.py",
+        "test_preemptible.py",
+        "test_bcc_engine.py",
+        "test_headers.py",
+    ]
 KEEPER = """
 import sys
 sys.path.insert(0, {folder!r})

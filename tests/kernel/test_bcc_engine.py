@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ebpf import EngineUnavailable, ProbeError, features
-from pytest_ebpf.engines import bcc, compiler, variant
+from pytest_ebpf.engines import bcc, compiler, layouts, variant
 from pytest_ebpf.engines.bcc import BccEngine
 from pytest_ebpf.engines.libbpf import LibbpfEngine
 from pytest_ebpf.recording import Recording
@@ -173,8 +173,9 @@ def test_no_btf_and_no_headers() -> None:
         BccEngine().start()
 
 
-def test_headers_that_the_compiler_refuses(without_btf: Path, tmp_path: Path) -> None:
-    """With what it says of them; here there are none where it looks."""
+def test_headers_that_the_compiler_refuses(without_btf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it says of them."""
+    monkeypatch.setattr(layouts, "INCLUDES", ("no/such.h",))
     generated = without_btf / os.uname().release / "build" / "include" / "generated"
     generated.mkdir(parents=True)
     (generated / "utsrelease.h").write_text(f'#define UTS_RELEASE "{os.uname().release}"\n', encoding="utf-8")

@@ -22,12 +22,13 @@ def stored(*values: int) -> bytes:
 
 def test_one_function_for_each_struct() -> None:
     """Its size first, then the fields as they were asked for."""
-    text = layouts.describe(WANTED)
+    text = layouts.describe(WANTED, "6.1.0-50-amd64")
     assert layouts.functions(WANTED) == ["layout_path", "layout_qstr"]
     assert (
         "FUNCTION(layout_path) int layout_path(u64 *out)\n{\n\tout[0] = sizeof(struct path);\n"
         "\tout[1] = __builtin_offsetof(struct path, mnt);\n\tout[2] = __builtin_offsetof(struct path, dentry);\n"
     ) in text
+    assert '_Static_assert(!__builtin_strcmp(UTS_RELEASE, "6.1.0-50-amd64"), ' in text
 
 
 def test_read() -> None:

@@ -137,7 +137,7 @@ def test_call_in_flight_that_may_be_this_tests() -> None:
 
 def test_runs_that_are_left_out_at_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a kernel that may do so they are a gap of the test that asks next, and of no other."""
-    monkeypatch.setattr(session_module, "of_kernel", lambda: Variant(preemptible=True))
+    monkeypatch.setattr(session_module, "of_kernel", lambda **_: Variant(preemptible=True))
     engine = FakeEngine()
     engine.missed = 3  # before this session
     with engine.recording() as recording:

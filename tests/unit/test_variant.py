@@ -18,7 +18,7 @@ from pytest_ebpf.engines.variant import of_kernel
 )
 def test_how_it_is_compiled(release: str, folder: str, defines: tuple[str, ...]) -> None:
     """One of three ways."""
-    found = of_kernel(release)
+    found = of_kernel(release, btf=True)
     assert (found.folder, found.defines) == (folder, defines)
 
 
@@ -38,7 +38,7 @@ def test_how_it_is_compiled(release: str, folder: str, defines: tuple[str, ...])
 )
 def test_of_kernel(release: str, old: bool, missing: tuple[str, ...], hook: str) -> None:
     """By its numbers."""
-    found = of_kernel(release)
+    found = of_kernel(release, btf=True)
     assert (found.old, found.missing) == (old, missing)
     assert found.hook("raw_tp/io_uring_submit_req") == hook
     assert found.hook("raw_tp/sys_enter") == "raw_tp/sys_enter"
