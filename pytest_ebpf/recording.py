@@ -76,7 +76,11 @@ class Recording(Assertions):
             self._session.pause(pause)
             yield
         finally:
-            self._session.resume(pause)
+            try:
+                self._session.resume(pause)
+            except BaseException:  # of a signal handler, before it came to that
+                self._session.resume(pause)
+                raise
 
     def include(self, pid: int) -> None:
         """Add a process that somebody else started, with what descends from it now and later, until the test ends.

@@ -71,3 +71,35 @@ def test_alarms_at_any_moment(pytester: pytest.Pytester, run: Callable[..., pyte
     # Without plugins that have threads, which would take the signals, at their leisure.
     result = run("-p", "no:cacheprovider")
     result.assert_outcomes(passed=102)
+
+
+def test_alarms_in_pauses(pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]) -> None:
+    """A pause ends, however it is left."""
+    pytester.makepyfile(
+        """
+        import os, random, signal, pytest
+
+        class Alarm(BaseException): pass
+
+        def ring(*_):
+            raise Alarm
+
+        @pytest.mark.parametrize("seed", range(101))
+        def test_rings(ebpf, seed):
+            signal.signal(signal.SIGALRM, ring)
+            chance = random.Random(seed)
+            for _ in range(41):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 6e-5))
+                    for _ in range(23):
+                        with ebpf.paused():
+                            pass
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except Alarm:
+                    pass
+                os.getppid()
+            ebpf.assert_syscall("getppid", count=41)
+            assert ebpf.complete, ebpf.gaps
+        """
+    )
+    run("-p", "no:cacheprovider").assert_outcomes(passed=101)
