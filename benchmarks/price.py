@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_ebpf.engines import libbpf
+from pytest_ebpf.engines import _ffi, libbpf
 from pytest_ebpf.recording import Recording
 from pytest_ebpf.session import Session
 from pytest_ebpf.standalone import begin, running
@@ -44,6 +44,8 @@ PARTS_OF = {
     "an event written to the ring": "one a call, and one more for a path",
 }
 """What is in parts.bpf.c, in its order, and how often the recorder does it."""
+SLOTS_BYTES = 8 << 20
+"""Of the map in least.bpf.c."""
 STATS = 100_000
 TESTS = 1_000
 SUITES = 5
@@ -60,12 +62,12 @@ NOTES = """
 - The tables are made on a machine that also does other work; the ratios change less than the times. Where another
   recorder runs at the same time, its programs run in each call too, in the bare loops as well.
 - **A process that isn't followed** pays for any program on `sys_enter` and `sys_exit` what the empty ones cost: the
-  kernel takes the slow way into each call, for every process of the machine. The recorder's own share is the difference
-  of the two rows: two looks into an array.
+  kernel takes the slow way into each call, for every process of the machine. What else there is to do is the id of the
+  thread and a look into an array, at both ends: a row has programs that do this and no more.
 - **A traced call**: the rows "part" say what its programs are made of. Two readings of the clock, the event written to
   the ring, the thread's name and one read of memory are 95 of some 115 ns; the rest is the way to the task, its session
-  and its call. Empty programs and the bare call together take as long as those five parts, so 1.5 times the empty
-  programs is out of reach for a record with both times and the name in it.
+  and its call. The rows "the least record" have programs that do those five things and no more, without windows, owners
+  and paths: what they take is the lower bound for a record with both times and the name in it.
 - **open and close** are two such calls, and a third record for the path. What an open file is told by is read from the
   kernel's memory, name by name up to the root: nothing that the kernel counts changes with every rename, mount and
   removal, so a remembered answer could be an old one. What lies side by side is read at once: 18 reads where there were
@@ -113,6 +115,7 @@ class Worker:
             os.dup2(from_it, 1)
             os.closerange(3, 64)
             os.execv(program, ["loops", str(file)])
+        self.pid = child
         if daemon:
             os.waitpid(child, 0)
         os.close(to_it)
@@ -182,7 +185,7 @@ def counted() -> Iterator[None]:
 def calls(folder: Path) -> Iterator[Row]:
     """What one call costs."""
     program = compiled(folder)
-    empty = programs(folder, "empty")
+    empty, least = programs(folder, "empty"), programs(folder, "least")
     file = folder / "file"
     file.touch()
     stranger = Worker(program, file, daemon=True)
@@ -201,6 +204,14 @@ def calls(folder: Path) -> Iterator[Row]:
             note("empty", what, child)
             note("floor", what, stranger)
         empty.stop()
+        started = least.start()
+        slots = _ffi.SharedMemory(started.maps["slots"], SLOTS_BYTES, writable=True)
+        slots.view[2 * child.pid] = 1
+        for what in CALLS:
+            note("least", what, child)
+            note("look", what, stranger)
+        slots.close()
+        least.stop()
         with running("libbpf") as session:
             for what in CALLS:
                 with recorded(session) as recording:
@@ -212,9 +223,12 @@ def calls(folder: Path) -> Iterator[Row]:
         times = " / ".join(f"{best[column, what]:.0f}" for column in ("bare", "empty", "traced"))
         ratio = best["traced", what] / best["empty", what]
         yield Row(f"{name}: traced over empty programs", ratio, "x", limit, f"bare / empty / traced: {times} ns")
+        ratio = best["least", what] / best["empty", what]
+        yield Row(f"{name}: the least record over empty programs", ratio, "x", None, f"{best['least', what]:.0f} ns")
     bare = best["bare stranger", "g"]
     for column, name, limit in (
         ("stranger", "a process that isn't followed", 1.15),
+        ("look", "under programs that only look whether it is followed", None),
         ("floor", "under empty programs", None),
     ):
         how = f"{bare:.0f} / {best[column, 'g']:.0f} ns"

@@ -1,0 +1,50 @@
+/* The least that could be called a record: the two times of a call, its arguments, its result and the thread's name, of
+ * threads that are told apart by their ids. No window, no owner, no path: what the recorder adds is above this.
+ */
+#include "snippet.h"
+
+struct record {
+	u64 words[18]; /* the size of a struct event */
+};
+struct {
+	int (*type)[BPF_MAP_TYPE_RINGBUF];
+	int (*max_entries)[1 << 26];
+} ring SEC(".maps");
+MAP_ARRAY(records, struct record, 64, 0);
+MAP_ARRAY(slots, u64, 1 << 20, BPF_F_MMAPABLE); /* a number of 16 bits for each thread id */
+
+INLINE struct record *record_of_current(void)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	u32 key = tid >> 2 & ((1 << 20) - 1);
+	u64 *quad = bpf_map_lookup_elem(&slots, &key);
+	u32 slot = quad ? *quad >> (tid & 3) * 16 & 0xFFFF : 0;
+	return slot ? bpf_map_lookup_elem(&records, &slot) : 0;
+}
+
+SEC("raw_tp/sys_enter")
+int least_enter(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct record *record = record_of_current();
+	if (!record)
+		return 0;
+	record->words[0] = bpf_ktime_get_ns();
+	record->words[1] = ctx->args[1];
+	bpf_probe_read_kernel(&record->words[2], 64, (void *)ctx->args[0]);
+	return 0;
+}
+
+SEC("raw_tp/sys_exit")
+int least_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct record *record = record_of_current();
+	if (!record)
+		return 0;
+	record->words[10] = bpf_ktime_get_ns();
+	record->words[11] = ctx->args[1];
+	bpf_get_current_comm(&record->words[12], 16);
+	bpf_ringbuf_output(&ring, record, sizeof(*record), BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
