@@ -1,15 +1,8 @@
 /* The least that could be called a record: the two times of a call, its arguments, its result and the thread's name, of
  * threads that are told apart by their ids. No window, no owner, no path: what the recorder adds is above this.
  */
-#include "snippet.h"
+#include "record.h"
 
-struct record {
-	u64 words[18]; /* the size of a struct event */
-};
-struct {
-	int (*type)[BPF_MAP_TYPE_RINGBUF];
-	int (*max_entries)[1 << 26];
-} ring SEC(".maps");
 MAP_ARRAY(records, struct record, 64, 0);
 MAP_ARRAY(slots, u64, 1 << 20, BPF_F_MMAPABLE); /* a number of 16 bits for each thread id */
 

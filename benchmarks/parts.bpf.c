@@ -1,13 +1,6 @@
 /* What a program is made of, each part in a program of its own: price.py has the kernel measure how long each runs. */
-#include "snippet.h"
+#include "record.h"
 
-struct record {
-	u64 words[18]; /* the size of a struct event */
-};
-struct {
-	int (*type)[BPF_MAP_TYPE_RINGBUF];
-	int (*max_entries)[1 << 26];
-} ring SEC(".maps");
 MAP_ARRAY(array, struct record, 64, 0);
 
 SEC("raw_tp/sys_enter")
