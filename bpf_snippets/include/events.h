@@ -73,10 +73,9 @@ enum blob_kind {
 	BLOB_EXE = 5,     /* of EXEC, TASK: identity of the program's file */
 	BLOB_ARGV = 6,    /* of EXEC and of the calls that execute: a piece of the arguments, each with NUL */
 	BLOB_STRUCT = 7,  /* the bytes of a struct */
-	BLOB_FILE = 8, /* what an identity stands for; `call` is the identity: file_note, then components, leaf first,
+	BLOB_FILE = 8,  /* what an identity stands for; `call` is the identity: file_note, then components, leaf first,
 			     each with NUL, or socket_note */
-	BLOB_ROOT =
-		9, /* identity of the root directory that an absolute path starts from, where it isn't pytest's; and pytest's */
+	BLOB_ROOT = 9,  /* identity of a root directory: of TASK pytest's own, else another that a path starts from */
 	BLOB_DATA = 10, /* the bytes of a DNS message */
 };
 

@@ -1,4 +1,4 @@
-"""Where the fields of the kernel's structs are: told by its BTF or, where it has none, by its headers.
+"""Where the fields of the kernel's structs are, by its headers: for a kernel that has no BTF to tell it.
 
 BCC's compiler reads the headers: in a function that is never run it stores the offsets, which are read from its code.
 """
