@@ -3,6 +3,10 @@
  */
 #include "record.h"
 
+struct task_struct {
+	char comm[16];
+} PRESERVE;
+
 MAP_ARRAY(records, struct record, 64, 0);
 MAP_ARRAY(slots, u64, 1 << 20, BPF_F_MMAPABLE); /* a number of 16 bits for each thread id */
 
@@ -21,9 +25,10 @@ int least_enter(struct bpf_raw_tracepoint_args *ctx)
 	struct record *record = record_of_current();
 	if (!record)
 		return 0;
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	record->words[0] = bpf_ktime_get_ns();
 	record->words[1] = ctx->args[1];
-	bpf_probe_read_kernel(&record->words[2], 64, (void *)ctx->args[0]);
+	read_args(&record->words[2], regs);
 	return 0;
 }
 
@@ -35,7 +40,10 @@ int least_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	record->words[10] = bpf_ktime_get_ns();
 	record->words[11] = ctx->args[1];
-	bpf_get_current_comm(&record->words[12], 16);
+	struct task_struct *current = bpf_get_current_task_btf();
+	u64 *name = (u64 *)FIELD(current, comm);
+	record->words[12] = name[0];
+	record->words[13] = name[1];
 	bpf_ringbuf_output(&ring, record, sizeof(*record), BPF_RB_NO_WAKEUP);
 	return 0;
 }

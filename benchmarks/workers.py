@@ -36,7 +36,7 @@ def recorded(address: str) -> tuple[Session, Recording]:
     session = Session(engines.create("libbpf", address))
     session.start()
     owner = Owner(Kind.TEST, "benchmark")
-    session.begin_test(owner)
+    session.begin_test(owner, owner.name)
     recording = Recording(session, owner)
     recording.open()
     return session, recording

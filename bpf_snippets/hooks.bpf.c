@@ -156,7 +156,7 @@ GLOBAL int tell_names(u64 hook, u64 first, u64 second, u64 third, u64 fourth)
 	if (hook == HOOK_LINK) {
 		struct dentry *linked = (void *)first;
 		struct path *directory = (void *)second;
-		event->file = identify_path((u64)READ(directory, mnt), first, (u64)READ(linked, d_inode));
+		event->file = identify_entry((u64)READ(directory, mnt), linked);
 		fourth = third;
 		third = second;
 	} else {

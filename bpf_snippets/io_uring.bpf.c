@@ -151,6 +151,7 @@ INLINE void take_socket_address(struct event *event, struct io_connect *connect)
 	blob->size = size;
 	if (emit_blob(blob))
 		event->lost |= 2;
+	take_start(event, 1, AT_FDCWD, start_of_name(event));
 }
 
 SEC("raw_tp/io_uring_submit_req")

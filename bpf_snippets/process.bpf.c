@@ -6,6 +6,10 @@
 #include "enrol.h"
 
 #define CLONE_THREAD 0x00010000
+#define PF_EXITING 4
+#define DEPARTED 4096
+
+MAP_KEYED(departed, BPF_MAP_TYPE_LRU_HASH, u32, u64, DEPARTED, 0); /* session and tag of tasks that end */
 
 struct linux_binprm {
 	struct file *file;
@@ -33,6 +37,7 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
 	/* It belongs to whom its parent worked for in the call that made it. */
 	child->own_tag = child->event.tag = parent->event.tag;
 	child->event.since = parent->event.since;
+	child->handed_by = parent->handed_by;
 	event.kind = EVENT_FORK;
 	event.call = parent->event.call;
 	event.image = parent->event.image;
@@ -153,9 +158,21 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 								: (u32)READ(READ(current, group_leader), exit_code);
 	event.args[5] = slot;
 	bpf_get_current_comm(event.comm, sizeof(event.comm));
+	/* Who killed an earlier test's process isn't known. */
+	bool killed = event.args[0] & 0x7f && !is_of_this_test(event.tag, c);
+	u64 whose = (u64)task->session << 32 | (killed ? 0 : event.tag);
+	bpf_map_update_elem(&departed, &tid, &whose, 0);
 	unfollow(tid, slot, task);
 	emit_note(&event);
 	return 0;
+}
+
+/* Whose task it was that wakes others while it ends, by closing its pipes or as a child; 0 = it isn't known. */
+INLINE u32 tag_of_departed(u32 tid, u8 session)
+{
+	struct task_struct *current = (void *)bpf_get_current_task();
+	u64 *whose = READ(current, flags) & PF_EXITING ? bpf_map_lookup_elem(&departed, &tid) : 0;
+	return whose && *whose >> 32 == session ? *whose : 0;
 }
 
 /* Remembers who ended the wait of an earlier test's task. */
@@ -167,10 +184,11 @@ int on_waking(struct bpf_raw_tracepoint_args *ctx)
 	struct task *task = followed(READ(woken, pid));
 	if (!task || !task->waiting)
 		return 0;
-	u32 slot = slot_of(bpf_get_current_pid_tgid());
+	u32 tid = bpf_get_current_pid_tgid();
+	u32 slot = slot_of(tid);
 	struct task *waker = task_at(slot);
 	struct control *c = control_of(task->session);
-	u32 tag = 0;
+	u32 tag = waker ? 0 : tag_of_departed(tid, task->session);
 	/* What wakes outside a system call is an interrupt. */
 	if (waker && c && waker->session == task->session && waker->state != TASK_IDLE)
 		tag = slot == c->runner ? c->tag : waker->event.tag;

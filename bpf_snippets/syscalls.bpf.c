@@ -26,23 +26,26 @@ INLINE u8 take_path(struct task *task, u64 arg, u8 flags)
 	}
 	task->event.unread &= ~bit;
 	blob->flags = flags | (n > PATH_BYTES ? BLOB_CUT : 0);
-	blob->size = n - 1;
-	if (emit_blob(blob))
+	u64 size = n - 1;
+	blob->size = size;
+	BARRIER(size);
+	if (size > PATH_BYTES || emit_to(task->session, 1, blob, 16 + size, 0))
 		task->event.lost |= bit;
 	return blob->data[0];
 }
 
 /* Copies what an argument points to. */
-INLINE void take_bytes(struct task *task, u64 arg, u8 kind, void *address, u64 size)
+INLINE void take_bytes(struct task *task, u64 arg, u8 kind, u64 address, u64 size)
 {
 	struct blob *blob = scratch_blob(task->event.call, EVENT_CALL, kind, arg);
 	if (!blob || !address || !size)
 		return;
 	u8 bit = 1 << arg;
-	if (size > ADDRESS_BYTES) /* the kernel refuses more */
+	bool cut = kind == BLOB_ADDRESS && size > room_of(&task->event); /* behind that is what stood there before */
+	if (size > ADDRESS_BYTES)                                        /* the kernel refuses more */
 		size = ADDRESS_BYTES;
 	BARRIER(size);
-	if (size > ADDRESS_BYTES || bpf_probe_read_user(blob->data, size, address)) {
+	if (cut || size > ADDRESS_BYTES || bpf_probe_read_user(blob->data, size, (void *)address)) {
 		task->event.unread |= bit;
 		return;
 	}
@@ -54,23 +57,45 @@ INLINE void take_bytes(struct task *task, u64 arg, u8 kind, void *address, u64 s
 		task->event.lost |= bit;
 }
 
-INLINE void take_message(struct task *task, u64 arg, u64 address)
+struct named {
+	void *name;
+	s32 namelen;
+}; /* the beginning of a struct user_msghdr */
+
+/* Where the address of a message is, and how long. False if that can't be read. */
+INLINE bool find_address(struct task *task, u64 arg, u64 message_address, u64 *address, u64 *size)
 {
-	struct {
-		void *name;
-		s32 namelen;
-	} message; /* the beginning of a struct user_msghdr */
-	if (bpf_probe_read_user(&message, sizeof(message), (void *)address)) {
+	struct named message;
+	if (bpf_probe_read_user(&message, sizeof(message), (void *)message_address)) {
 		task->event.unread |= 1 << arg;
-		return;
+		return false;
 	}
 	task->event.unread &= ~(1 << arg);
-	take_bytes(task, arg, BLOB_ADDRESS, message.name, (u32)message.namelen);
+	*address = (u64)message.name;
+	*size = (u32)message.namelen;
+	return true;
+}
+
+INLINE void take_message(struct task *task, u64 arg, u64 message_address)
+{
+	u64 address, size;
+	if (find_address(task, arg, message_address, &address, &size))
+		take_bytes(task, arg, BLOB_ADDRESS, address, size);
+}
+
+INLINE void narrow_room(struct task *task, u64 address)
+{
+	struct witness *witness = witness_of(&task->event);
+	struct named message = {};
+	bpf_probe_read_user(&message, sizeof(message), (void *)address);
+	if (witness && message.name && (u32)message.namelen < witness->room)
+		witness->room = (u32)message.namelen;
 }
 
 struct messages {
 	u64 address;
 	u64 arg;
+	bool coming; /* they have room for an address */
 };
 STATE_MAP(messages);
 
@@ -79,6 +104,10 @@ static long take_each_message(u64 index, struct messages *at)
 	struct task *task = current_task();
 	if (!task)
 		return 1;
+	if (at->coming) {
+		narrow_room(task, at->address + index * MMSGHDR_BYTES);
+		return 0;
+	}
 	take_message(task, at->arg & 3, at->address + index * MMSGHDR_BYTES);
 	return task->event.unread >> (at->arg & 3) & 1;
 }
@@ -91,7 +120,39 @@ INLINE void take_messages(struct task *task, u64 arg, u32 count)
 		return;
 	at->address = ARG(task->event.args, arg);
 	at->arg = arg;
+	at->coming = false;
 	bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, take_each_message, at, 0);
+}
+
+/* Remembers how much room a call has for the address that it waits for; of several messages, the least. */
+INLINE void remember_room(struct task *task, struct spec *spec)
+{
+	struct witness *witness = witness_of(&task->event);
+	struct messages *at = LOOP_STATE(messages);
+	u64 *args = task->event.args;
+	u32 capture = 0, size = 0;
+	u64 arg = 0;
+	if (!witness || !at)
+		return;
+	/* Nothing is called in the loop: before Linux 6.2 the verifier would take that for a jump back. */
+	for (u64 each = 0; each < CALL_ARGS - 1; each++) {
+		u8 found = spec->capture[each];
+		if (found == CAPTURE_ADDRESS_OUT || found == CAPTURE_MESSAGE_OUT || found == CAPTURE_MESSAGES_OUT) {
+			capture = found;
+			arg = each;
+		}
+	}
+	witness->room_call = task->event.call;
+	witness->room = ~0ull;
+	if (capture == CAPTURE_ADDRESS_OUT) {
+		bpf_probe_read_user(&size, sizeof(size), (void *)ARG(args, arg + 1));
+		witness->room = size;
+	} else if (capture) {
+		u32 count = capture == CAPTURE_MESSAGE_OUT ? 1 : ARG(args, arg + 1);
+		at->address = ARG(args, arg);
+		at->coming = true;
+		bpf_loop(count < UIO_MAXIOV ? count : UIO_MAXIOV, take_each_message, at, 0);
+	}
 }
 
 /* Records what a descriptor stands for. */
@@ -113,48 +174,56 @@ INLINE void take_fd(struct task *task, u64 arg, bool first)
 		take_word(&task->event, BLOB_FD, arg, identity);
 }
 
-/* Looks at one argument; `again` is the second look, at exit, when the kernel itself has touched the page. */
+/* Looks at one argument; `again` is the second look, at exit, when the kernel itself has touched the page. What it calls
+ * stands here once: the verifier goes through each call anew, in each program, at each start.
+ */
 GLOBAL int take(task_ref ref, u32 capture, u64 arg, bool again)
 {
 	struct task *task = TASK_OF(ref);
 	if (!task || arg >= CALL_ARGS)
 		return 0;
-	u64 *args = task->event.args;
+	struct event *event = &task->event;
+	u64 *args = event->args;
+	u64 address = ARG(args, arg);
+	s32 dirfd = AT_FDCWD;
+	u32 from = FROM_NOWHERE;
 	if (capture == CAPTURE_FD || capture == CAPTURE_FD_MORE) {
 		if (!again) /* by now it may stand for something else */
 			take_fd(task, arg, capture == CAPTURE_FD);
 		return 0;
 	}
-	if (!ARG(args, arg)) {
-		if (capture == CAPTURE_PATH_AT && arg && !again)
-			take_base(&task->event, arg, ARG(args, arg - 1)); /* NULL means the descriptor itself */
-		return 0;
-	}
-	if (capture == CAPTURE_STRING) {
-		take_path(task, arg, again ? BLOB_REREAD : 0);
-	} else if (capture == CAPTURE_PATH || capture == CAPTURE_PATH_AT) {
-		u8 first = take_path(task, arg, again ? BLOB_REREAD : 0);
-		if (again)
+	if (!address) {
+		if (capture != CAPTURE_PATH_AT || !arg || again)
 			return 0;
-		if (first != '/')
-			take_base(&task->event, arg,
-				capture == CAPTURE_PATH_AT && arg ? (s32)ARG(args, arg - 1) : AT_FDCWD);
-		if (first == '/' || !first)
-			take_root(&task->event, arg);
-	} else if (capture == CAPTURE_ADDRESS && arg < CALL_ARGS - 1) {
-		take_bytes(task, arg, BLOB_ADDRESS, (void *)ARG(args, arg), (u32)ARG(args, arg + 1));
-	} else if (capture == CAPTURE_STRUCT && arg < CALL_ARGS - 1) {
-		take_bytes(task, arg, BLOB_STRUCT, (void *)ARG(args, arg), ARG(args, arg + 1));
-	} else if (capture == CAPTURE_MESSAGE) {
-		take_message(task, arg, ARG(args, arg));
+		from = FROM_DIRECTORY;
+		dirfd = ARG(args, arg - 1); /* NULL means the descriptor itself */
+	} else if (capture == CAPTURE_STRING || capture == CAPTURE_PATH || capture == CAPTURE_PATH_AT) {
+		u8 first = take_path(task, arg, again ? BLOB_REREAD : 0);
+		if (capture == CAPTURE_STRING || again)
+			return 0;
+		from = first == '/' ? FROM_ROOT : first ? FROM_DIRECTORY : FROM_ROOT | FROM_DIRECTORY;
+		if (capture == CAPTURE_PATH_AT && arg)
+			dirfd = ARG(args, arg - 1);
 	} else if (capture == CAPTURE_ARGV) {
 		/* What is not readable now is sent again, whole, at exit. */
-		task->event.unread &= ~(1 << arg);
-		if (!take_argv(&task->event, arg, ARG(args, arg)))
-			task->event.unread |= 1 << arg;
+		event->unread &= ~(1 << arg);
+		if (!take_argv(event, arg, address))
+			event->unread |= 1 << arg;
 	} else if (capture == CAPTURE_MESSAGES && arg < CALL_ARGS - 1) {
 		take_messages(task, arg, ARG(args, arg + 1));
+		from = start_of_name(event); /* of the last one: all start in the same directory */
+	} else {
+		bool is_address = capture == CAPTURE_ADDRESS || capture == CAPTURE_MESSAGE;
+		u64 size = 0;
+		if (capture == CAPTURE_MESSAGE)
+			find_address(task, arg, address, &address, &size);
+		else if ((is_address || capture == CAPTURE_STRUCT) && arg < CALL_ARGS - 1)
+			size = is_address ? (u32)ARG(args, arg + 1) : ARG(args, arg + 1);
+		take_bytes(task, arg, is_address ? BLOB_ADDRESS : BLOB_STRUCT, address, size);
+		if (is_address)
+			from = start_of_name(event);
 	}
+	take_start(event, arg, dirfd, from);
 	return 0;
 }
 
@@ -165,19 +234,21 @@ GLOBAL int take_written(task_ref ref, u32 capture, u64 arg)
 	if (!task || arg >= CALL_ARGS)
 		return 0;
 	u64 *args = task->event.args;
-	u32 size = 0;
-	if (!ARG(args, arg))
+	u64 address = ARG(args, arg);
+	u64 size = 0;
+	if (!address)
 		return 0;
-	if (capture == CAPTURE_FDS_OUT) {
-		take_bytes(task, arg, BLOB_STRUCT, (void *)ARG(args, arg), 8);
-	} else if (capture == CAPTURE_MESSAGES_OUT) {
+	if (capture == CAPTURE_MESSAGES_OUT) {
 		take_messages(task, arg, task->event.ret);
-	} else if (capture == CAPTURE_MESSAGE_OUT) {
-		take_message(task, arg, ARG(args, arg));
-	} else if (capture == CAPTURE_ADDRESS_OUT && arg < CALL_ARGS - 1) {
-		bpf_probe_read_user(&size, sizeof(size), (void *)ARG(args, arg + 1));
-		take_bytes(task, arg, BLOB_ADDRESS, (void *)ARG(args, arg), size);
+		return 0;
 	}
+	if (capture == CAPTURE_MESSAGE_OUT)
+		find_address(task, arg, address, &address, &size);
+	else if (capture == CAPTURE_ADDRESS_OUT && arg < CALL_ARGS - 1)
+		bpf_probe_read_user(&size, sizeof(u32), (void *)ARG(args, arg + 1));
+	else if (capture == CAPTURE_FDS_OUT)
+		size = 8;
+	take_bytes(task, arg, capture == CAPTURE_FDS_OUT ? BLOB_STRUCT : BLOB_ADDRESS, address, size);
 	return 0;
 }
 
@@ -204,7 +275,7 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 {
 	struct event *event = &task->event;
 	struct task_struct *current = bpf_get_current_task_btf();
-	if (nr & X32_BIT)
+	if (IS_X32(nr))
 		flags |= EVENT_FOREIGN | EVENT_X32;
 	else if (FOREIGN_ABI_WORD(current) & FOREIGN_ABI_BITS)
 		flags |= EVENT_FOREIGN;
@@ -216,7 +287,7 @@ INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, 
 	event->file = 0;
 	event->unread = 0;
 	event->lost = 0;
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	copy_name(event->comm, current);
 }
 
 /* The plugin is at work on this thread, and the call one of its own. */
@@ -235,10 +306,6 @@ struct at_calls {
 	u64 nr;
 	u64 result; /* at the end */
 };
-INLINE struct pt_regs *registers_of(struct at_calls *ctx)
-{
-	return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-}
 INLINE u32 number_of(struct at_calls *ctx)
 {
 	return ctx->nr;
@@ -253,10 +320,6 @@ struct at_calls {
 	u64 registers;
 	u64 value;
 };
-INLINE struct pt_regs *registers_of(struct at_calls *ctx)
-{
-	return (void *)ctx->registers;
-}
 INLINE u32 number_of(struct at_calls *ctx)
 {
 	return ctx->value;
@@ -266,6 +329,16 @@ INLINE u64 result_of(struct at_calls *ctx)
 	return ctx->value;
 }
 #endif
+
+/* The registers of the program that makes the call. */
+INLINE struct pt_regs *registers_of(struct at_calls *ctx)
+{
+#if defined(OLD_KERNEL)
+	return (void *)ctx->registers;
+#else
+	return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+#endif
+}
 
 AT_CALLS(sys_enter)
 int on_sys_enter(struct at_calls *ctx)
@@ -297,6 +370,8 @@ int on_sys_enter(struct at_calls *ctx)
 		for (u64 arg = 0; arg < CALL_ARGS; arg++)
 			if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT)
 				take(TASK_REF(task), spec->capture[arg], arg, false);
+	if (spec->flags & SPEC_CAPTURES_AT_EXIT && !(task->event.flags & EVENT_FOREIGN))
+		remember_room(task, spec);
 	task->state = TASK_RECORDED;
 	return 0;
 }
@@ -337,15 +412,15 @@ int on_sys_exit(struct at_calls *ctx)
 	if (!slot)
 		return 0;
 	struct task *task = enter(slot);
-	struct control *c = task ? control_of(task->session) : 0;
-	if (!task || !c)
+	if (!task)
 		return 0;
-	struct pt_regs *regs = registers_of(ctx);
 	u64 ret = result_of(ctx);
 	u8 state = task->state;
+	struct control *c = state == TASK_IDLE || task->waiting ? control_of(task->session) : 0;
 	task->state = TASK_IDLE;
-	if (state == TASK_IDLE) {
+	if (state == TASK_IDLE && c) {
 		/* Seccomp or ptrace refused the call before sys_enter: an attempt all the same. */
+		struct pt_regs *regs = registers_of(ctx);
 		u32 nr = number_at_exit(regs);
 		struct spec *spec = spec_of(nr);
 		attribute(task, slot, c);
@@ -358,8 +433,9 @@ int on_sys_exit(struct at_calls *ctx)
 	}
 	if (state == TASK_RECORDED)
 		finish(task, ret);
-	expect_restart(task, regs, state, ret);
-	if (task->waiting)
+	if (is_broken_off(ret))
+		expect_restart(task, registers_of(ctx), state, ret);
+	if (c && task->waiting)
 		end_wait(task, c, ret);
 	if (task->next_image) {
 		task->event.image = task->next_image;

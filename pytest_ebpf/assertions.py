@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
-from . import hooks, rules
+from . import hooks, mappings, rules
 from .alike import Alike, alike
-from .effects import FileEvents, Kind, calls_of, network_events, process_events
+from .effects import FileEvents, Kind, calls_of, core_dump, network_events, process_events
 from .errors import InconclusiveRecording
 from .events import FileEvent, Gap, NetworkEvent, Process, ProcessEvent, SyscallEvent
 from .match import E, Events, Query, effect_query, query
@@ -20,6 +21,9 @@ from .step import Step
 from .syscalls import Table
 
 __all__ = ["Assertions"]
+
+CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
+"""What is made of a process that leaves a core."""
 
 
 class Assertions(ABC):
@@ -43,6 +47,10 @@ class Assertions(ABC):
     def _living(self) -> Sequence[Process]:
         """The processes that the test started and that have not ended."""
         return ()
+
+    def _outputs(self) -> Set[tuple[int, int]]:
+        """The files that pytest's own output went to, by device and inode: those that may be closed by now."""
+        return frozenset()
 
     def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:  # noqa: ARG002 (a part needs it)
         """The events of these calls in the recording that this is a part of, in kernel order; None if it is whole."""
@@ -337,17 +345,37 @@ class Assertions(ABC):
                 error.add_note(f"whole recording: {self._shown_in}")
             raise
 
-    @property
-    def _is_blank(self) -> bool:
-        """Whether it is certain, and quickly told, that nothing happened."""
+    def _is_blank(self, *, is_proof_due: bool = False) -> bool:  # noqa: ARG002 (for those who can tell)
+        """Whether it is certain, and quickly told, that nothing happened; but for what a later question will prove."""
         return False
 
     def _file_effects(self) -> Alike[FileEvent]:
         """Everything done to files, in order."""
         with self._silently():
             found = FileEvents(alike(self._events(calls_of("files", self._table))), self._table)
+            more = mappings.file_events(alike(self._events(mappings.ASKING)), self._whole_events)
+            more.extend(self._core_dumps())
             told = [event for told in self._told() for event in hooks.file_events(told)]
-            return alike(hooks.joined(list(found), told)) if told else found
+            if not more and not told:
+                return found
+            return alike(hooks.joined(sorted([*found, *more], key=lambda event: event.timestamp_ns), told))
+
+    def _core_dumps(self) -> list[FileEvent]:
+        """Those that processes wrote themselves: not such as the kernel gives to a program of its own."""
+        dumps = [event for end in self._ends() for event in core_dump(end)]
+        if dumps:
+            with self._silently(entirely=True), suppress(OSError):  # where there is no /proc it isn't known
+                return [] if CORE_PATTERN.read_text().startswith("|") else dumps
+        return dumps
+
+    def _whole_events(self, names: frozenset[str]) -> Sequence[SyscallEvent]:
+        """The events of these calls in the whole recording, of which this may be a part."""
+        whole = self._context(names)
+        return self._events(names) if whole is None else whole
+
+    def _file_context(self) -> Alike[FileEvent] | None:
+        """Of a window, all that was done to files in the recording around it: it tells what names led to."""
+        return None
 
     def _network_effects(self) -> list[NetworkEvent]:
         """Everything done on sockets, in order, with the hosts that are known."""

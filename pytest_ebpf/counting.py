@@ -130,7 +130,7 @@ def _tally(recording: Assertions, asked: Query) -> _Tally:
             counted += gap.count
             continue
         gaps.append(gap)
-        if gap.exact:
+        if gap.exact or gap.at_most:
             bounded += gap.count
         else:
             unbounded = True
@@ -308,7 +308,7 @@ class _Effects(Question):
         answer.unsure = [Finding(effect) for effect in effects.of(kinds[None])]
         gaps = gaps_in(recording.gaps, self._calls, self._kind)
         possible = count + len(answer.unsure) + sum(gap.count for gap in gaps)
-        if possible > self._limit or not all(gap.exact for gap in gaps):
+        if possible > self._limit or not all(gap.exact or gap.at_most for gap in gaps):
             answer.doubt = f"{count:,} {self._name} are certain"
             if answer.unsure or gaps:
                 self.doubt(recording, answer, gaps)
@@ -367,14 +367,17 @@ class _Bytes(Question):
         return "unknown" if unknown else None
 
 
-_UNCOUNTED = frozenset({"mmap", "ioctl"})
+_UNCOUNTED = frozenset({"ioctl", "madvise", "mmap", "mprotect", "pkey_mprotect", "swapon"})
 """Calls that write, or make it possible, and don't say how many bytes."""
+
+
+_MAP_PRIVATE, _MAP_TYPE = 0x02, 0x0F
 
 
 def _loads_program(effect: FileEvent) -> bool:
     """Whether a mapping is private: of a program or library, or a copy; what is read through it isn't counted."""
     flags = effect.call.args.get("flags")
-    return isinstance(flags, int) and bool(flags & 0x02)
+    return isinstance(flags, int) and flags & _MAP_TYPE == _MAP_PRIVATE
 
 
 def _number(name: str, limit: object) -> int:

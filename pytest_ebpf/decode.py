@@ -7,11 +7,11 @@ import functools
 import os
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import notation
-from .events import Address, Descriptor, File, Process, SyscallEvent
+from .events import Address, Descriptor, File, Process, Socket, SyscallEvent
 from .files import Files, normal, parse_address
 from .syscalls import RING, Argument, Syscall, Table, errno_name, flag_names
 
@@ -125,6 +125,8 @@ class Wait(enum.IntEnum):
     DATA = 7
     SLEEP = 8
     HASTY = 9
+    OTHER = 10
+    TURN = 11
 
 
 WAIT_OF_CALL = {
@@ -134,9 +136,14 @@ WAIT_OF_CALL = {
     "epoll_pwait": Wait.READY_EPOLL,
     "epoll_pwait2": Wait.READY_EPOLL2,
     "epoll_wait": Wait.READY_EPOLL,
+    "fcntl": Wait.TURN,
+    "flock": Wait.TURN,
     "futex": Wait.LOCK,
+    "futex_wait": Wait.OTHER,
+    "futex_waitv": Wait.OTHER,
+    "io_uring_enter": Wait.TURN,
     "mq_timedreceive": Wait.DATA,
-    "msgrcv": Wait.DATA,
+    "msgrcv": Wait.OTHER,
     "nanosleep": Wait.SLEEP,
     "poll": Wait.READY_POLL,
     "ppoll": Wait.READY_PPOLL,
@@ -146,9 +153,12 @@ WAIT_OF_CALL = {
     "recvfrom": Wait.DATA,
     "recvmmsg": Wait.DATA,
     "recvmsg": Wait.DATA,
+    "rt_sigtimedwait": Wait.OTHER,
     "select": Wait.READY_SELECT,
-    "semop": Wait.DATA,
-    "semtimedop": Wait.DATA,
+    "semop": Wait.OTHER,
+    "semtimedop": Wait.OTHER,
+    "wait4": Wait.OTHER,
+    "waitid": Wait.OTHER,
 }
 
 
@@ -433,7 +443,8 @@ def end_of_process(note: Note, process: Process, status: int, shift_ns: int = 0)
     number = status & 0x7F
     code = None if number else status >> 8 & 0xFF
     signal = flag_names("signal", number) if number else None
-    dumped = " (core dumped)" if number and status & 0x80 else ""
+    dumped = bool(number and status & 0x80)
+    killed = f"killed by {signal}" + " (core dumped)" * dumped
     return SyscallEvent(
         name="sched_process_exit",
         pid=note.pid,
@@ -442,9 +453,9 @@ def end_of_process(note: Note, process: Process, status: int, shift_ns: int = 0)
         process=process,
         timestamp_ns=note.timestamp_ns + shift_ns,
         duration_ns=None,
-        args={"exit_code": code, "signal": signal},
+        args={"exit_code": code, "signal": signal, "core_dumped": dumped},
         ret=None,
-        text=f"+++ killed by {signal}{dumped} +++" if signal else f"+++ exited with {code} +++",
+        text=f"+++ {killed} +++" if signal else f"+++ exited with {code} +++",
     )
 
 
@@ -597,20 +608,30 @@ class _Reading:
                 self._resolve(index, passed)
             if argument.base:
                 self._take_directory(argument.base, index, passed)
+            if argument.kind in ADDRESS_KINDS and not argument.kind.endswith("_out"):
+                self.addresses = [self._located(index, address) for address in self.addresses]
+                if isinstance(self.values[argument.name], Address):
+                    self.values[argument.name] = self.addresses[0]
         self._take_descriptors()
         self._take_true_ends()
 
     def _take_true_ends(self) -> None:
         """Whom a send went to, where that is not the address it was given."""
         socket = next((file.socket for file in self.files.values() if file.socket is not None), None)
-        if not self._call.name.startswith("send") or socket is None or not self.addresses:
+        if not self._call.name.startswith("send") and self._call.name not in RING_SENDS:
+            return
+        hidden = self._call.name in RING_SENDS or "address" in self.unread
+        if hidden and not self.addresses and not (self.peer and socket and _keeps_to_its_peer(socket)):
+            self.peer = None
+            self.unread.add("address")  # the call may have one of its own, which isn't known
+        if socket is None or not self.addresses:
             return
         if socket.family == "AF_INET" and socket.type != "SOCK_STREAM":  # takes AF_UNSPEC for AF_INET
             self.addresses = [_as_inet(address) for address in self.addresses]
         unspecified = any(address.family == "AF_UNSPEC" for address in self.addresses)
         fewer = self._call.name == "sendmmsg" and len(self.addresses) < self.values["vlen"]
-        if self.peer is not None and socket.type == "SOCK_STREAM":
-            self.addresses = [self.peer]  # a connected one takes no other
+        if self.peer is not None and _keeps_to_its_peer(socket):
+            self.addresses = [self.peer]
         elif self.peer is not None and (unspecified or fewer):
             self.addresses.append(self.peer)
 
@@ -631,8 +652,6 @@ class _Reading:
                 self.unread.add("path")
             if file.socket is not None and self.peer is None:
                 self.peer = file.socket.peer
-        if self._call.name in RING_SENDS and self.peer is None:
-            self.unread.add("address")  # on a socket that isn't connected the address is the operation's own
 
     def _take_directory(self, name: str, index: int, passed: str | None) -> None:
         """What the descriptor stands for that a path is relative to; the call is on it if the path is empty or NULL."""
@@ -648,22 +667,37 @@ class _Reading:
             if not passed:
                 self.files[name] = directory
 
+    def _takes_descriptor_for_root(self) -> bool:
+        how = self.values.get("how")
+        return isinstance(how, dict) and bool(how.get("resolve", 0) & RESOLVE_IN_ROOT)
+
+    def _absolute(self, index: int, passed: str) -> str | None:
+        """A path from the root; None if where it starts isn't known."""
+        if passed.startswith("/") and self._takes_descriptor_for_root():
+            return None
+        start = self._start(index, passed)
+        if start is None:
+            return normal(passed) if passed.startswith("/") else None
+        base = self._known.get(start)
+        return None if base is None or base.path is None else self._known.absolute(base.path, passed)
+
+    def _start(self, index: int, passed: str) -> int | None:
+        return self._roots.get(index) if passed.startswith("/") else self._bases.get(index)
+
+    def _located(self, index: int, address: Address) -> Address:
+        """The address of a unix socket, with its path made absolute."""
+        if address.path is None or address.path.startswith("@"):
+            return address
+        return replace(address, abspath=self._absolute(index, address.path))
+
     def _resolve(self, index: int, passed: str) -> None:
-        start = self._roots.get(index) if passed.startswith("/") else self._bases.get(index)
-        absolute: str | None = None
-        if passed.startswith("/") and start is None:
-            absolute = normal(passed)
-        elif start is None:
-            if self._raw.ret != -EBADF:
+        absolute = self._absolute(index, passed)
+        if absolute is None:
+            start = self._start(index, passed)
+            base = None if start is None else self._known.get(start)
+            # A path relative to a socket or the like has no absolute form: the call fails with ENOTDIR.
+            if self._raw.ret != -EBADF if start is None else base is None or base.path_cut:
                 self.unread.add("abspath")
-        else:
-            base = self._known.get(start)
-            if base is None or base.path is None:
-                # A path relative to a socket or the like has no absolute form: the call fails with ENOTDIR.
-                if base is None or base.path_cut:
-                    self.unread.add("abspath")
-            else:
-                absolute = self._known.absolute(base.path, passed)
         self.paths.append(passed)
         if absolute is not None:
             self.paths.append(absolute)
@@ -713,6 +747,8 @@ def _capture(call: Syscall, index: int) -> Capture:
     return CAPTURE_OF_KIND.get(argument.kind, Capture.NONE)
 
 
+RESOLVE_IN_ROOT = 0x10
+"""Of openat2: an absolute path begins at the descriptor."""
 STRUCT_MEMBERS = {
     "clone_args": ("flags", "pidfd", "child_tid", "parent_tid", "exit_signal"),
     "open_how": ("flags", "mode", "resolve"),
@@ -727,6 +763,11 @@ def _members(kind: str, data: bytes) -> Any:
     words = [int.from_bytes(data[start : start + 8], "little") for start in range(0, len(data) - 7, 8)]
     members = dict(zip(STRUCT_MEMBERS.get(kind, ()), words, strict=False))
     return {name: value for name, value in members.items() if name in SHOWN_MEMBERS and (value or name != "mode")}
+
+
+def _keeps_to_its_peer(socket: Socket) -> bool:
+    """Whether what is sent on the socket, once connected, goes there whatever address is given beside it."""
+    return socket.type == "SOCK_STREAM" or (socket.family, socket.type) == ("AF_UNIX", "SOCK_SEQPACKET")
 
 
 def _as_inet(address: Address) -> Address:

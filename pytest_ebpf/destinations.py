@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .effects import calls_of
 from .events import Address, NetworkEvent
-from .match import address_class, address_test, is_host_name, split_port
+from .inside import Inside, inode_of
+from .match import address_class, address_test, ip_network, is_host_name, split_port
+from .names import has_ports
 from .notation import escape
 from .question import Answer, Question, collection, typed
 from .report import Finding
@@ -74,8 +75,8 @@ def _reject_everything(name: str, allowed: Sequence[Destination]) -> None:
     texts = {one.text for one in allowed}
     everything = []
     for version, probes in (("IPv4", ("8.8.8.8", "10.1.2.3", "127.0.0.1")), ("IPv6", ("2606::1", "fd00::1", "::1"))):
-        networks = [ipaddress.ip_network(text) for text in texts if _is_network(text)]
-        whole = any(network.prefixlen == 0 and f"IPv{network.version}" == version for network in networks)
+        networks = [ip_network(text) for text in texts if _is_network(text)]
+        whole = any(network.prefixlen == 0 and f"IPv{network.version}" == version for network in _joined(networks))
         classes = {"public", "private", "loopback"} <= texts
         if whole or classes:
             everything.append(probes)
@@ -85,9 +86,18 @@ def _reject_everything(name: str, allowed: Sequence[Destination]) -> None:
         )
 
 
+def _joined(
+    networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network],
+) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The same addresses in the fewest networks: two halves are a whole."""
+    each = [*networks]
+    yield from ipaddress.collapse_addresses(one for one in each if isinstance(one, ipaddress.IPv4Network))
+    yield from ipaddress.collapse_addresses(one for one in each if isinstance(one, ipaddress.IPv6Network))
+
+
 def _is_network(text: str) -> bool:
     try:
-        return "/" in text and bool(ipaddress.ip_network(text))
+        return "/" in text and bool(ip_network(text))
     except ValueError:
         return False
 
@@ -138,7 +148,7 @@ class _Reach(Question):
         __tracebackhide__ = True
         answer = Answer(self._calls, "network")
         events = recording._network_effects()
-        inside = _Inside(recording, events)
+        inside = Inside(recording, events)
         strangers: set[str] = set()
         unresolved = False
         for event in events:
@@ -151,6 +161,7 @@ class _Reach(Question):
                 answer.found.append(Finding(event, why))
                 strangers.add(event.host or (str(event.address) if event.address is not None else event.family or "?"))
                 unresolved |= event.host is None and event.family in _IP_FAMILIES
+        answer.calls |= inside.calls
         who = ", ".join(escape(name) for name in sorted(strangers)[:_NAMED])
         more = f" and {len(strangers) - _NAMED} more" if len(strangers) > _NAMED else ""
         answer.problem = f"reached {who}{more}"
@@ -162,7 +173,7 @@ class _Reach(Question):
             )
         self.forbid(recording, answer)
 
-    def _verdict(self, event: NetworkEvent, inside: _Inside) -> str | None:
+    def _verdict(self, event: NetworkEvent, inside: Inside) -> str | None:
         """Why it isn't allowed, "" if it is, None if that can't be told."""
         family = event.family or (event.address.family if event.address is not None else None)
         if family in _LOCAL_FAMILIES or event.op == "shutdown":
@@ -174,12 +185,15 @@ class _Reach(Question):
         if family == "AF_UNIX":
             return self._verdict_on_unix(event, inside)
         if family not in _IP_FAMILIES:
-            if any(one.admits(event) for one in self._allowed):
+            if self._admits(event):
                 return ""
             return _said(event, f"on a socket of {family}")
         return self._verdict_on_ip(event, inside)
 
-    def _verdict_on_unix(self, event: NetworkEvent, inside: _Inside) -> str | None:
+    def _admits(self, event: NetworkEvent) -> bool:
+        return any(one.admits(event) for one in self._allowed)
+
+    def _verdict_on_unix(self, event: NetworkEvent, inside: Inside) -> str | None:
         if event.op not in ("connect", "send", "receive"):
             return ""
         path = event.path
@@ -187,13 +201,16 @@ class _Reach(Question):
             return None if "address" in event.unread and event.result != "failed" else ""
         if event.result == "failed" and (event.op == "receive" or event.errno in _NOBODY):
             return ""
-        if any(one.admits(event) for one in self._allowed) or inside.has_bound(path):
+        if any(one.text == "unix" for one in self._allowed):
             return ""
+        admitted = inside.admits(event, self._admits)
+        if admitted is not False:
+            return None if admitted is None else ""
         service = next((what for part, what in _SERVICES.items() if part in path), None)
         who = f", {service}" if service else ": of no process of this test"
         return _said(event, f"unix:{path}{who}")
 
-    def _verdict_on_ip(self, event: NetworkEvent, inside: _Inside) -> str | None:
+    def _verdict_on_ip(self, event: NetworkEvent, inside: Inside) -> str | None:
         op, address = event.op, event.address
         if op in ("receive", "accept") and event.result in ("failed", "pending"):
             return ""
@@ -201,33 +218,42 @@ class _Reach(Question):
             local = event.socket.local if event.socket is not None else None
             if op == "receive" and local is not None and address_class(local, op) == "loopback":
                 address = local  # only loopback reaches it
-                if any(one.test is not None and one.test(address, op) for one in self._allowed):
-                    return ""
-                return _said(event, f"on {address}")
+                admitting = [one for one in self._allowed if one.test is not None and one.test(address, op)]
+                if not admitting:
+                    return _said(event, f"on {address}")
+                unread = "address" in event.call.unread and not any(one.broad for one in admitting)
+                return None if unread else ""
             return "" if event.result == "failed" else None
         if op in ("bind", "listen"):
             if address_class(address, op) == "loopback":
                 return ""
-            if any(one.admits(event) for one in self._allowed):
+            if self._admits(event):
                 return ""
             anyone = address.ip is not None and address.ip.is_unspecified
             return _said(event, f"{address}, which is open to {'everybody' if anyone else 'others'}")
         if op == "dns":
             return self._verdict_on_dns(event, inside)
-        if any(one.admits(event) for one in self._allowed):
+        if self._admits(event):
+            stays = address_class(address, op) != "loopback" or not inside.is_diverted(event)
+            return "" if stays else None
+        if self._is_way_to_names(event, inside):
             return ""
-        if address.port == _DNS_PORT and any(one.host is not None for one in self._allowed):
-            return ""  # the way to a host's address; what is asked there is judged by itself
         host = f" ({event.host})" if event.host else ""
         return _said(event, f"{address}{host}")
 
-    def _verdict_on_dns(self, event: NetworkEvent, inside: _Inside) -> str | None:
+    def _is_way_to_names(self, event: NetworkEvent, inside: Inside) -> bool:
+        """Whether it is how one comes to a host's address; what is asked there is judged by itself."""
+        if event.port != _DNS_PORT or not has_ports(event) or all(one.host is None for one in self._allowed):
+            return False
+        return inside.has_asked(event) or (event.socket is not None and event.socket.type == "SOCK_DGRAM")
+
+    def _verdict_on_dns(self, event: NetworkEvent, inside: Inside) -> str | None:
         """A question to a resolver reaches whoever answers for that name."""
         admitting = [one for one in self._allowed if one.test is not None and one.admits(event)]
         assert event.address is not None
         local = address_class(event.address, event.op) == "loopback"
         # A resolver on this host asks others: it must be meant by itself, or belong to the test.
-        if admitting and (not local or inside.has_bound(event.address) or any(not one.broad for one in admitting)):
+        if admitting and (not local or inside.has_bound(event) or any(not one.broad for one in admitting)):
             return ""
         if "host" in event.unread or event.host is None:
             return None if not admitting and any(one.host for one in self._allowed) else _said(event, "by DNS")
@@ -257,78 +283,6 @@ def _said(event: NetworkEvent, whom: str) -> str:
     verb = "is told" if event.op == "dns" and event.answers is not None else _VERBS[event.op]
     tried = "tried: " if event.result == "failed" else ""
     return f"{tried}{verb} {whom}"
-
-
-class _Inside:
-    """Which sockets with a name belong to processes of the test."""
-
-    def __init__(self, recording: Assertions, events: Iterable[NetworkEvent]) -> None:
-        self._recording = recording
-        self._bound = {_name(event.address) for event in events if event.op == "bind" and event.ok}
-        self._asked: dict[str, bool] = {}
-
-    def has_bound(self, name: str | Address) -> bool:
-        """Whether a process of the test gave a socket of its own this name, in the recording or before."""
-        if isinstance(name, Address):
-            return _name(name) in self._bound
-        if name in self._bound:
-            return True
-        if name not in self._asked:
-            with self._recording._silently(entirely=True):
-                self._asked[name] = _held_by_descendants(name)
-        return self._asked[name]
-
-
-def _name(address: Address | None) -> str | None:
-    return None if address is None else address.path or str(address)
-
-
-def _held_by_descendants(path: str) -> bool:
-    """Whether this process, or one that descends from it, holds a unix socket of that name."""
-    try:
-        with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as table:  # noqa: PTH123 (few calls)
-            rows = [line.rstrip("\n").split(" ", 7) for line in table]
-    except OSError:
-        return False
-    inodes = set()
-    for row in rows:
-        words = " ".join(row).split(maxsplit=7)
-        if len(words) == 8 and words[7] == path:
-            inodes.add(f"socket:[{words[6]}]")
-    if not inodes:
-        return False
-    return any(not inodes.isdisjoint(_links(pid)) for pid in _descendants(os.getpid()))
-
-
-def _descendants(root: int) -> set[int]:
-    parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 (few calls)
-        if name.isdecimal():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123 (few calls)
-                    parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
-            except (OSError, IndexError, ValueError):
-                continue  # it has ended
-    found = {root}
-    grown = True
-    while grown:
-        more = {pid for pid, parent in parents.items() if parent in found} - found
-        found |= more
-        grown = bool(more)
-    return found
-
-
-def _links(pid: int) -> Iterable[str]:
-    folder = f"/proc/{pid}/fd"
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 (few calls)
-    except OSError:
-        return
-    for name in names:
-        try:
-            yield os.readlink(f"{folder}/{name}")  # noqa: PTH115 (few calls)
-        except OSError:
-            continue  # it was closed
 
 
 def no_network(table: Table, /, allow: Sequence[object] = ()) -> Question:
@@ -366,31 +320,41 @@ class _Connected(Question):
         __tracebackhide__ = True
         answer = Answer(self._calls, "network", doubt="whether the connection was made isn't known")
         others: dict[str, Finding] = {}
-        begun: set[str] = set()
+        begun: set[tuple[int, str]] = set()
         events = recording._network_effects()
+        inside = Inside(recording, events)
         for event in events:
-            admitted = self._wanted.admits(event)
+            admitted = any(map(self._wanted.admits, inside.spellings(event)))
             if event.op == "connect":
-                if admitted and (event.ok or event.errno == "EISCONN"):
+                if admitted and (event.ok or _is_connected_already(event)):
                     return
                 if admitted and event.result in ("pending", "unknown"):
                     answer.unsure.append(Finding(event, "had not been completed, as far as the call says"))
-                    begun.add(str(event.address))
+                    begun.add((inode_of(event), str(event.address)))
                 elif event.address is None and event.unread & {"address", "op"}:
                     answer.unsure.append(Finding(event, "to whom isn't known"))
                 else:
                     note = f"failed with {event.errno}" if admitted else "is another destination"
                     others.setdefault(f"{event.address} {event.errno}", Finding(event, note))
-            elif event.op in ("send", "receive") and event.ok and str(event.address) in begun and event.nbytes:
+            elif event.ok and event.nbytes and (inode_of(event), str(event.address)) in begun:
                 return
         answer.problem = "no connection to it was made"
         failed = [finding for finding in others.values() if finding.note != "is another destination"]
         answer.misses = [*failed, *(finding for finding in others.values() if finding not in failed)][:5]
-        if not others:
+        if not others and not answer.unsure:
             answer.hints.append("no connect was recorded at all")
         if self._wanted.host is not None and any(not _host_of(finding) for finding in others.values()):
             answer.hints.append("a host's addresses are known from answers of DNS in this recording only")
         self.require(recording, answer)
+
+
+def _is_connected_already(event: NetworkEvent) -> bool:
+    """Whether a connect failed because an earlier one, to the same address, has been completed."""
+    peer = event.socket.peer if event.socket is not None else None
+    address = event.address
+    if event.errno != "EISCONN" or peer is None or address is None:
+        return False
+    return peer == address or (peer.ip is not None and (peer.ip, peer.port) == (address.ip, address.port))
 
 
 def _host_of(finding: Finding) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import posixpath
 import re
@@ -9,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .effects import calls_of
+from .effects import END, calls_of
 from .events import File, FileEvent, Process, SyscallEvent
-from .links import Links, straight_path
+from .links import Links, identity_of, straight_path
 from .notation import escape
 from .question import Answer, Question, gaps_in, typed
 from .report import Finding
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["durable"]
 
 _OPS = frozenset({"create", "link", "open", "remove", "sync", "truncate", "write"})
-_MORE_CALLS = frozenset({"dup", "dup2", "dup3", "fcntl", "msync", "munmap"})
+_MORE_CALLS = frozenset({"dup", "dup2", "dup3", "fcntl"})
 _SYNC_FLAGS = frozenset({"O_DSYNC", "O_SYNC"})
 _RWF_SYNC = 0x2 | 0x4
-_MS_SYNC = 4
 _EXCHANGE = 2
 _DUPLICATES = (0, 1030)
 """F_DUPFD and F_DUPFD_CLOEXEC."""
@@ -35,6 +35,8 @@ _LOSES = frozenset({"EDQUOT", "EIO", "ENOSPC"})
 _BY_DESCRIPTOR = re.compile(r"/(?:proc/(?:self|thread-self|\d+)|dev)/fd/(\d+)")
 
 _Identity = tuple[int, int]
+_Span = tuple[int, int]
+_NOTHING: _Span = (0, 0)
 
 
 def durable(table: Table, /, path: Any) -> Question:
@@ -54,16 +56,18 @@ class _Happening:
     """Something that was done to contents or names, in the terms of this rule."""
 
     what: str
-    """write, sync, failed sync, name, or unknown."""
+    """write, sync, weak sync, failed sync, created, name, gone, or unknown."""
     event: SyscallEvent
     identity: _Identity | None = None
     """Of the file; None of everything (``sync``)."""
     device: int | None = None
     """Of a ``syncfs``."""
     path: str | None = None
-    """The name that was made."""
+    """The name that was made, or taken away."""
     synced: bool = False
     """The write is itself synchronous."""
+    span: _Span | None = None
+    """From which byte of the file up to which; None if it may be all of it."""
     unsure: bool = False
 
     @property
@@ -88,12 +92,23 @@ class _Story:
     directories: list[tuple[str, SyscallEvent]] = field(default_factory=list)
     """Those that were made."""
 
+    def take_size(self, path: str, identity: _Identity | None) -> None:
+        """A sync of the pages from the first to the last, as far as the file reaches now, is one of the whole file."""
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return
+        if identity_of(status) == identity:
+            for each in self.happenings:
+                if each.what == "sync" and each.identity == identity and each.span is not None:
+                    each.span = None if _contains([each.span], (0, status.st_size)) else each.span
+
 
 class _Durable(Question):
     def __init__(self, typed: str, table: Table, path: str) -> None:
         self.typed = typed
         self._path = path
-        self._calls = calls_of("files", table, _OPS) | _MORE_CALLS
+        self._calls = calls_of("files", table, _OPS) | _MORE_CALLS | {"munmap"}
 
     def judge(self, recording: Assertions) -> None:
         """Follow the file through its writes, syncs and names, and say which step is missing."""
@@ -132,10 +147,13 @@ class _Durable(Question):
         if unknown:
             answer.unsure = [Finding(each.event, "to which file can't be told") for each in unknown]
             self.doubt(recording, answer)
-        for name in named:
-            self._check_before(recording, answer, story, name)
         final = named[-1] if named else None
         identity = final.identity if final is not None else identities[-1]
+        self._check_presence(recording, answer, story, target)
+        with recording._silently(entirely=True):
+            story.take_size(target, identity)
+        for name in named:
+            self._check_before(recording, answer, story, name)
         self._check_contents(recording, answer, story, identity, until=None)
         if final is not None:
             self._check_directory(recording, answer, story, final.event, posixpath.dirname(target) or "/", target)
@@ -143,6 +161,22 @@ class _Durable(Question):
             for made, event in story.directories:
                 if above == made or above.startswith(made + "/"):
                     self._check_directory(recording, answer, story, event, posixpath.dirname(made) or "/", made)
+
+    def _check_presence(self, recording: Assertions, answer: Answer, story: _Story, target: str) -> None:
+        """The name, or that of a directory above it, was not taken away after all that was done there."""
+        __tracebackhide__ = True
+        gone = [each for each in story.happenings if each.what == "gone" and f"{target}/".startswith(f"{each.path}/")]
+        there = [each for each in story.happenings if each.what in ("name", "write") and each.path == target]
+        if not gone or any(each.begin_ns >= gone[-1].begin_ns for each in there):
+            return
+        with recording._silently(entirely=True):
+            is_back = os.path.lexists(target)
+        if is_back or gone[-1].unsure:
+            answer.unsure = [Finding(gone[-1].event, "may have taken it away")]
+            self.doubt(recording, answer)
+        answer.problem = "it was taken away"
+        answer.found = [Finding(gone[-1].event, f"takes away {gone[-1].path}")]
+        self.fail(recording, answer)
 
     def _check_before(self, recording: Assertions, answer: Answer, story: _Story, name: _Happening) -> None:
         """Of a file that is renamed or linked into place: its contents come first."""
@@ -171,7 +205,8 @@ class _Durable(Question):
         writes = [each for each in mine if each.what == "write" and each.begin_ns < limit]
         syncs = [each for each in story.happenings if _covers(each, identity)]
         if not writes and until is not None and not any(each.what == "created" for each in mine):
-            if any(each.end_ns is not None and each.end_ns <= limit and not each.unsure for each in syncs):
+            whole = [each for each in syncs if each.span is None and not each.unsure]
+            if any(each.end_ns is not None and each.end_ns <= limit for each in whole):
                 return
             answer.unsure = [Finding(until.event, "of a file that was written before the recording")]
             answer.hints = ["record from before the file is written: whether it was synced isn't known"]
@@ -184,12 +219,12 @@ class _Durable(Question):
         for write in writes:
             if write.synced:
                 continue
-            good = [each for each in syncs if _follows(each, write) and _is_over(each, limit)]
+            good = [each for each in syncs if _follows(each, write) and _is_over(each, limit) and _meet(each, write)]
             unsure = write.unsure or write.end_ns is None  # of a ring, or in flight: when it was over isn't known
-            if any(not each.unsure for each in good) and not unsure:
+            if _covered(write, [each for each in good if not each.unsure]) and not unsure:
                 continue
             if good or write.unsure:
-                answer.unsure = [Finding(each.event, "its result isn't known") for each in good if each.unsure]
+                answer.unsure = [Finding(each.event, _weakness(each)) for each in good if each.unsure or each.span]
                 answer.unsure.extend([Finding(write.event, "when it was over isn't known")] * unsure)
                 self.doubt(recording, answer)
             answer.found = [Finding(write.event, f"writes {_shown(write)}")]
@@ -232,6 +267,16 @@ class _Durable(Question):
 _LAST = 1 << 63
 
 
+def _span(event: FileEvent) -> _Span | None:
+    """Which bytes a write may have been to, as far as the call says it."""
+    if event.op == "truncate":
+        return _NOTHING  # the size goes with any sync
+    start, length = event.args.get("off"), event.args.get("len")
+    if event.name == "mmap" and isinstance(start, int) and isinstance(length, int):
+        return start, start + -(-length // mmap.PAGESIZE) * mmap.PAGESIZE
+    return event.span
+
+
 def _covers(sync: _Happening, identity: _Identity | None) -> bool:
     if sync.what != "sync":
         return False
@@ -242,6 +287,31 @@ def _covers(sync: _Happening, identity: _Identity | None) -> bool:
 
 def _follows(sync: _Happening, write: _Happening) -> bool:
     return sync.begin_ns >= (write.begin_ns if write.end_ns is None else write.end_ns)
+
+
+def _meet(sync: _Happening, write: _Happening) -> bool:
+    """Whether something of what was written was synced, or may have been."""
+    if sync.span is None or write.span in (None, _NOTHING):
+        return True
+    return sync.span[0] < write.span[1] and write.span[0] < sync.span[1]
+
+
+def _covered(write: _Happening, syncs: Sequence[_Happening]) -> bool:
+    """Whether all of what was written was synced, by one or by several."""
+    spans = [each.span for each in syncs if each.span is not None]
+    return len(spans) < len(syncs) or (write.span is not None and bool(spans) and _contains(spans, write.span))
+
+
+def _contains(spans: Sequence[_Span], asked: _Span) -> bool:
+    here, end = asked
+    for start, until in sorted(spans):
+        if start <= here:
+            here = max(here, until)
+    return here >= end
+
+
+def _weakness(sync: _Happening) -> str:
+    return "its result isn't known" if sync.unsure else "syncs a part of the file"
 
 
 def _is_over(sync: _Happening, limit: int) -> bool:
@@ -269,14 +339,13 @@ class _Reader:
         self._names: dict[str, _Identity] = {}
         self._descriptors: dict[tuple[int, int], tuple[_Identity | None, bool]] = {}
         """Of a process: which file, and whether writes are synchronous."""
-        self._mappings: list[tuple[int, int, int, FileEvent]] = []
         self._story = _Story()
 
     def story(self) -> _Story:
         by_call: dict[tuple[int, int, str], list[FileEvent]] = {}
         calls: dict[tuple[int, int, str], SyscallEvent] = {}
         for event in self._events:
-            if event.op in _OPS:
+            if event.op in _OPS and event.name != END:  # a core is a file of its own
                 key = event.tid, event.timestamp_ns, event.name
                 by_call.setdefault(key, []).append(event)
                 calls[key] = event.call
@@ -290,8 +359,6 @@ class _Reader:
         name = ring_model(call.name) or call.name
         if name in ("dup", "dup2", "dup3", "fcntl"):
             self._take_dup(call)
-        elif name == "msync":
-            self._take_msync(call)
         elif name.startswith("rename"):
             self._take_rename(call)
         elif name.startswith("link"):
@@ -312,7 +379,7 @@ class _Reader:
             if event.op == "sync" and call.errno in _LOSES and file is not None:
                 self._add("failed sync", call, file)
             return
-        unsure = event.result != "done"
+        unsure = event.result != "done" or (event.span is not None and "op" in event.unread)
         if event.op == "sync":
             name = ring_model(call.name) or call.name
             if name == "sync":
@@ -322,14 +389,15 @@ class _Reader:
             elif name == "syncfs":
                 self._story.happenings.append(_Happening("sync", call, device=file.device, unsure=unsure))
             else:
-                self._add("weak sync" if name == "sync_file_range" else "sync", call, file, unsure=unsure)
+                what = "weak sync" if name == "sync_file_range" else "sync"
+                self._add(what, call, file, unsure=unsure, span=event.span)
         elif event.op == "open":
             self._take_open(event)
         elif event.op == "create" and file is not None:
             self._add("created", call, file)
             if file.path is not None and not file.deleted and "O_TMPFILE" not in (event.flags or "").split("|"):
                 self._add("name", call, file)
-                self._add("write", call, file)
+                self._add("write", call, file, span=_NOTHING)
         elif event.op in ("truncate", "write"):
             self._take_write(event, unsure=unsure)
 
@@ -363,11 +431,8 @@ class _Reader:
             return
         name = ring_model(call.name) or call.name
         synced, known = self._is_synchronous(call, file, name)
-        self._add("write", call, file, synced=synced and not unsure, unsure=not known)
-        if call.name == "mmap" and call.ret is not None and call.ret > 0:
-            length = call.args.get("len")
-            size = length if isinstance(length, int) else 0
-            self._mappings.append((call.pid, call.ret, size, event))
+        doubt = not known or "op" in event.unread or (unsure and event.span is not None)
+        self._add("write", call, file, synced=synced and not unsure, unsure=doubt, span=_span(event))
 
     def _is_synchronous(self, call: SyscallEvent, file: File, name: str) -> tuple[bool, bool]:
         """Whether the write waits for the disk, and whether that is known for certain."""
@@ -381,8 +446,8 @@ class _Reader:
             return False, True
         for process in _ancestors(call.process):
             found = self._descriptors.get((process.pid, int(number)))
-            if found is not None and found[0] == (file.device, file.inode):
-                return found[1], True
+            if found is not None:  # a process has its own from there on, whatever it inherited
+                return found[0] == (file.device, file.inode) and found[1], True
         return False, True
 
     def _take_dup(self, call: SyscallEvent) -> None:
@@ -395,19 +460,7 @@ class _Reader:
             if found is not None:
                 self._descriptors[call.pid, int(call.ret)] = found
                 return
-
-    def _take_msync(self, call: SyscallEvent) -> None:
-        start, flags = call.args.get("start"), call.args.get("flags")
-        if not isinstance(start, int) or not isinstance(flags, int):
-            return
-        for pid, address, size, event in reversed(self._mappings):
-            if pid == call.pid and address <= start < address + max(size, 1) and event.file is not None:
-                if not call.ok:
-                    if call.errno in _LOSES:
-                        self._add("failed sync", call, event.file)
-                else:
-                    self._add("sync" if flags & _MS_SYNC else "weak sync", call, event.file)
-                return
+        self._descriptors[call.pid, int(call.ret)] = None, False  # of a file from before the recording
 
     def _take_rename(self, call: SyscallEvent) -> None:
         if call.ret not in (0, None):
@@ -417,6 +470,8 @@ class _Reader:
         if new is None:
             self._story.happenings.append(_Happening("unknown", call))
             return
+        if old is not None and not (isinstance(flags, int) and flags & _EXCHANGE):
+            self._story.happenings.append(_Happening("gone", call, path=old, unsure=call.ret is None))
         identity = self._names.pop(old, None) if old is not None else None
         replaced = self._names.pop(new, None)
         if identity is not None:
@@ -456,7 +511,10 @@ class _Reader:
     def _take_removed(self, call: SyscallEvent, events: Sequence[FileEvent]) -> None:
         for event in events:
             path = self._real(call, "pathname")
-            if event.ok and path is not None:
+            if path is None or event.result == "failed":
+                continue
+            self._story.happenings.append(_Happening("gone", call, path=path, unsure=not event.ok))
+            if event.ok:
                 self._names.pop(path, None)
 
     def _now(self, path: str) -> _Identity | None:
@@ -468,7 +526,7 @@ class _Reader:
                 status = os.lstat(path)
             except OSError:
                 return None
-        return os.major(status.st_dev) << 20 | os.minor(status.st_dev), status.st_ino
+        return identity_of(status)
 
     def _real(self, call: SyscallEvent, argument: str) -> str | None:
         absolute = call.abspaths.get(argument)

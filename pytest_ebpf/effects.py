@@ -20,6 +20,8 @@ __all__ = [
     "FileEvents",
     "Kind",
     "calls_of",
+    "clone_flags",
+    "core_dump",
     "file_events",
     "network_events",
     "process_events",
@@ -33,7 +35,7 @@ OPS: Mapping[Kind, Mapping[str, str]] = {
         "chdir": "the directory became the working or root directory of a process",
         "create": "a name was made: by an open that made the file, mkdir, mknod, link, symlink, the target of rename, "
         "bind of a unix socket; or a file without a name, by O_TMPFILE or memfd_create",
-        "execute": "the file was executed as a program",
+        "execute": "the file was executed as a program, or to interpret a script",
         "link": "the file got one more name (that name is a create)",
         "lock": "a lock on the file was taken, changed or given back",
         "map": "the file was mapped into memory",
@@ -43,9 +45,10 @@ OPS: Mapping[Kind, Mapping[str, str]] = {
         "probe": "the file was asked whether it is there and how it is: stat, access, readlink, getxattr, a watch",
         "read": "content was read; of a directory its entries",
         "remove": "a name was taken away: by unlink, rmdir, the source of rename",
-        "sync": "content was forced to the disk",
+        "sync": "content was forced to the disk, also of a shared mapping by msync(MS_SYNC)",
         "truncate": "the size was set, by truncate or by an open with O_TRUNC",
-        "write": "content was written; also a mapping that is shared and writable, which may write at any time",
+        "write": "content was written; also a shared mapping that is writable, or becomes so, which may write at any "
+        "time",
     },
     "network": {
         "accept": "a connection was taken from a listening socket",
@@ -53,7 +56,7 @@ OPS: Mapping[Kind, Mapping[str, str]] = {
         "connect": "the socket got a peer",
         "dns": "a message of DNS was sent or received, beside its send or receive",
         "listen": "the socket began to take connections",
-        "receive": "data was received, by any call on a socket that reads",
+        "receive": "data was received, by any call on a socket that reads; also a mapping, which shows what comes",
         "send": "data was sent, by any call on a socket that writes",
         "shutdown": "one or both directions were closed",
     },
@@ -71,8 +74,11 @@ END = "sched_process_exit"
 
 _EFFECTS = """\
 # calls: the effects of each, as op(argument), where the argument is a path, a descriptor or a sockaddr, "result" the
-# returned descriptor; "?" and what an argument has to be for it, as in syscalls.py. Read and write of a socket are
-# receive and send. An operation on an io_uring, or of kernel aio, has the effects of the call that it is like.
+# returned descriptor, or an address: which file is mapped there, a whole recording tells (mappings.py). It is left out
+# where the file isn't known, and of a sync of all. Then "?" and what an argument has to be for it, as in syscalls.py;
+# UNNAMED is an ioctl without a name there that is given something, and may do that to a file or disk. Read and write
+# of a socket are receive and send, its map a receive. An operation on an io_uring, or of kernel aio, has the effects of
+# the call that it is like.
 
 # Opening
 open openat: open(filename) create(filename)?flags&O_CREAT|O_TMPFILE truncate(filename)?flags&O_TRUNC
@@ -92,12 +98,23 @@ copy_file_range splice: read(fd_in) write(fd_out)
 truncate: truncate(path)
 ftruncate: truncate(fd)
 mmap: map(fd) write(fd)?prot&PROT_WRITE?flags&MAP_SHARED|MAP_SHARED_VALIDATE
+mremap: write(addr)
+mprotect pkey_mprotect: write(start)?prot&PROT_WRITE
+madvise: write(start)?behavior=MADV_REMOVE
+process_madvise: write(vec)?behavior=MADV_REMOVE
+msync: sync(start)?flags&MS_SYNC
 fsync fdatasync syncfs sync_file_range: sync(fd)
 sync: sync()
 flock: lock(fd)
 fcntl: lock(fd)?cmd=F_SETLK|F_SETLKW|F_OFD_SETLK|F_OFD_SETLKW|F_SETLEASE
-ioctl: write(fd)?cmd=FICLONE|FICLONERANGE metadata(fd)?cmd=FS_IOC_SETFLAGS
+ioctl: write(fd)?cmd=FICLONE|FICLONERANGE|EXT4_IOC_MOVE_EXT|EXT4_IOC_SWAP_BOOT|BLKDISCARD|BLKSECDISCARD|BLKZEROOUT
+    write(fd)?cmd=FS_IOC_RESVSP|FS_IOC_RESVSP64|FS_IOC_UNRESVSP|FS_IOC_UNRESVSP64|FS_IOC_ZERO_RANGE
+    write()?cmd=FIDEDUPERANGE|EXT4_IOC_MOVE_EXT
+    metadata(fd)?cmd=FS_IOC_SETFLAGS|FS_IOC_FSSETXATTR|FS_IOC_SETVERSION|EXT4_IOC_SETVERSION|FS_IOC_SETFSLABEL|BLKROSET
+    metadata(fd)?cmd=FS_IOC_SET_ENCRYPTION_POLICY|FS_IOC_ENABLE_VERITY
+    write(fd)?cmd=UNNAMED metadata(fd)?cmd=UNNAMED
 acct: write(name)
+bpf: create()?cmd=BPF_OBJ_PIN open()?cmd=BPF_OBJ_GET
 
 # Names
 mkdir mkdirat: create(pathname)
@@ -125,7 +142,8 @@ file_getattr: probe(filename)
 inotify_add_watch fanotify_mark: probe(pathname)
 name_to_handle_at: probe(name)
 quotactl: probe(special)
-swapon swapoff: probe(specialfile)
+swapon: probe(specialfile) write(specialfile)
+swapoff: probe(specialfile)
 chmod fchmodat fchmodat2 chown lchown fchownat utime utimes futimesat utimensat file_setattr: metadata(filename)
 fchmod fchown fsetxattr fremovexattr: metadata(fd)
 setxattr lsetxattr setxattrat removexattr lremovexattr removexattrat: metadata(pathname)
@@ -137,6 +155,7 @@ listen: listen(fd)
 accept accept4: accept(fd)
 sendto sendmsg sendmmsg: send(fd) connect(fd)?flags&MSG_FASTOPEN
 recvfrom recvmsg recvmmsg: receive(fd)
+getsockopt: receive(fd)?level=SOL_TCP?optname=TCP_ZEROCOPY_RECEIVE
 shutdown: shutdown(fd)
 
 # Processes
@@ -147,7 +166,7 @@ pidfd_send_signal: signal(pidfd)
 sched_process_exit: exit()
 """
 
-_OF_SOCKETS = {"read": "receive", "write": "send"}
+_OF_SOCKETS = {"map": "receive", "read": "receive", "write": "send"}
 FILE_KINDS = ("file", "directory", "symlink", "character device", "block device", "fifo", "memfd")
 """Kinds of file that are files to a user; a pipe, an eventfd and the like are not."""
 _UNDER_WAY = frozenset({"EINPROGRESS", "EALREADY", "EINTR", "ERESTARTSYS"})
@@ -202,6 +221,13 @@ def file_events(call: SyscallEvent, table: Table) -> Iterator[FileEvent]:
     return (event for event in _effects(call, table, "files") if isinstance(event, FileEvent))
 
 
+def core_dump(end: SyscallEvent) -> Iterator[FileEvent]:
+    """What the end of a process did to files, if it left a core: to which one, nobody tells."""
+    if end.args.get("core_dumped"):
+        yield FileEvent(op="create", call=end, unread=frozenset({"op", "path"}))
+        yield FileEvent(op="write", call=end, unread=frozenset({"nbytes", "path"}))
+
+
 class FileEvents(Alike[FileEvent]):
     """What calls did to files, in their order; effects are alike if their calls are.
 
@@ -211,7 +237,7 @@ class FileEvents(Alike[FileEvent]):
     def __init__(self, calls: Alike[SyscallEvent], table: Table) -> None:
         self._models = {kind: [*enumerate(file_events(one, table))] for kind, one in calls.kinds()}
         """Of each kind of call, the effects of one, each with its place among them."""
-        self._calls = calls
+        self._calls = calls.of([kind for kind, models in self._models.items() if models])
         self._known: tuple[FileEvent, ...] | None = None
 
     def kinds(self) -> Iterator[tuple[Hashable, FileEvent]]:
@@ -339,10 +365,14 @@ class _Reading:
         value = self.call.args.get(name)
         if argument is None or name in self.call.unread:
             return None  # not recorded, of an operation on a ring; or not read
+        if argument.kind == "int":  # whose meaning another one decides
+            argument = self.syscall.applied(self.call.args, self.table.arch).argument(name) or argument
         if argument.kind == "open_how":
             value = value.get("flags") if isinstance(value, Mapping) else None
         if not isinstance(value, int):
             return None
+        if wanted == "UNNAMED":
+            return None if _is_unnamed(argument.constants, value) else False
         return _has_any(argument.constants, value, wanted, self.table.arch)
 
     @property
@@ -390,7 +420,7 @@ class _Reading:
         """The file that an argument stands for; None if it stands for none."""
         name, call = target.argument, self.call
         if not name:
-            return _Place(None, (), frozenset())
+            return _Place(None, (), frozenset() if target.op == "sync" else frozenset({"path"}))
         if name == "result":
             if call.result_file is None and call.ret is not None and call.ret >= 0:
                 return _Place(None, (), frozenset({"path"}))
@@ -437,8 +467,9 @@ class _Reading:
         address = self.call.args.get(name)
         if isinstance(address, Address):
             if address.path and not address.path.startswith("@"):
-                relative = not address.path.startswith("/")
-                return _Place(None, (address.path,), frozenset({"abspath"} if relative else ()))
+                spellings = dict.fromkeys(filter(None, (address.path, address.abspath)))
+                known = address.abspath is not None or address.path.startswith("/")
+                return _Place(None, tuple(spellings), frozenset() if known else frozenset({"abspath"}))
             return None
         return _Place(None, (), frozenset({"path", "op"})) if "address" in self.call.unread else None
 
@@ -460,11 +491,15 @@ def _files(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Iterato
     place = reading.place(target)
     if place is None or (place.file is not None and place.file.kind not in FILE_KINDS):
         return
+    if call.name == "ioctl" and doubt and (call.errno == "ENOTTY" or _keeps_nothing(place)):
+        return
     if op == "create" and "open" in reading.syscall.classes and call.created is False and not _is_tmpfile(reading):
         return
     result = reading.result
     if op == "probe" and call.name == "connect" and call.errno in _UNDER_WAY:
         result = "done"
+    if op == "create" and result == "failed" and _may_be_made(reading):
+        result = "unknown"
     nbytes, uncounted = reading.nbytes(result) if op in _OF_SOCKETS else (None, frozenset())
     real = _told_path(call, target)
     if real is not None:
@@ -482,6 +517,28 @@ def _files(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Iterato
         file=place.file,
         unread=place.unread | doubt | uncounted | reading.flags_unread,
     )
+    for path in _interpreters(call, place.paths) if op == "execute" else ():
+        paths = () if path is None else (path,)
+        unread = frozenset({"path"} if path is None else ())
+        yield FileEvent(op=op, call=call, result=result, path=path, paths=paths, real=path, unread=unread)
+
+
+def _interpreters(call: SyscallEvent, known: Collection[str]) -> Iterator[str | None]:
+    """What the kernel executed in place of a script, None where that has no path; without hooks the last of several."""
+    told = [hook.paths[0] for hook in call.hooks if "execute" in hook.ops][1:]
+    if call.started is not None:
+        named = call.args.get("filename")
+        # The kernel gives the script's path to its interpreter, as it was passed or by its descriptor.
+        given = any(each == named or each.startswith("/dev/fd/") for each in call.started.argv[1:])
+        if given or "argv" in call.unread:
+            told.append(call.started.exe)
+    return (path for path in dict.fromkeys(told) if path not in known)
+
+
+def _keeps_nothing(place: _Place) -> bool:
+    """Whether it is no file, directory or disk, on which an ioctl may change what is kept; a pidfd is none."""
+    file = place.file
+    return file is None or file.name is not None or file.kind not in ("file", "directory", "block device")
 
 
 def _told_path(call: SyscallEvent, target: _Target) -> str | None:
@@ -491,6 +548,14 @@ def _told_path(call: SyscallEvent, target: _Target) -> str | None:
         if target.op in hook.ops and target.op != "execute" and hook.paths and target.argument != "result":
             return hook.paths[0] if len(hook.paths) == 1 or target.argument.startswith("old") else hook.paths[1]
     return None
+
+
+def _may_be_made(reading: _Reading) -> bool:
+    """Whether an open that failed may have made the file: the file system can't do without the page cache, or, before
+    Linux 6.4, it was to be a directory.
+    """
+    flags = set((reading.flags or "").split("|"))
+    return reading.call.errno in ("EINVAL", "ENOTDIR") and bool(flags & {"O_DIRECT", "O_DIRECTORY"})
 
 
 def _is_tmpfile(reading: _Reading) -> bool:
@@ -542,6 +607,8 @@ def _ends(reading: _Reading, target: _Target, socket: Socket | None) -> list[tup
         return [(socket.local if socket is not None else None, result)]
     if target.op == "connect" and call.errno in _UNDER_WAY:
         result = "pending"
+    elif target.op in ("read", "receive") and call.errno == "EFAULT":
+        result = "unknown"  # a part may have arrived, at those addresses that were good
     # Only in these families there are several whom it could be.
     anyone = socket is None or socket.family in ("AF_INET", "AF_INET6", "AF_VSOCK")
     peer = socket.peer if socket is not None else None
@@ -556,6 +623,8 @@ def _ends(reading: _Reading, target: _Target, socket: Socket | None) -> list[tup
         return [*sent, *[(address, "failed") for address in call.addresses[count : count + 1]]]
     if target.op in _OF_SOCKETS:  # a read or write of one of perhaps two descriptors
         return [(peer, result)]
+    if target.op == "send" and "address" in call.unread and not call.addresses:
+        return [(None, result)]  # the peer needn't be whom it went to
     if target.op == "send" and call.addresses:
         return [(address, result) for address in call.addresses]
     return [(call.address or peer, result)]
@@ -563,7 +632,12 @@ def _ends(reading: _Reading, target: _Target, socket: Socket | None) -> list[tup
 
 def _may_have_come_from_anyone(op: str, socket: Socket | None, result: Result) -> bool:
     """Whether data was received on a socket without a peer, by a call that doesn't ask for the sender."""
-    return op == "receive" and result == "done" and socket is not None and socket.type in ("SOCK_DGRAM", "SOCK_RAW")
+    return (
+        op == "receive"
+        and result in ("done", "unknown")
+        and socket is not None
+        and socket.type in ("SOCK_DGRAM", "SOCK_RAW")
+    )
 
 
 def _processes(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Iterator[ProcessEvent]:
@@ -574,7 +648,7 @@ def _processes(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Ite
     if op == "exec":
         yield _exec(reading, target, result, doubt)
     elif op == "fork":
-        flags = _clone_flags(call)
+        flags = clone_flags(call)
         if call.started is None and (flags is None or flags & _CLONE_THREAD):
             if flags is not None:
                 return
@@ -605,7 +679,7 @@ def _processes(reading: _Reading, target: _Target, doubt: frozenset[str]) -> Ite
         )
 
 
-def _clone_flags(call: SyscallEvent) -> int | None:
+def clone_flags(call: SyscallEvent) -> int | None:
     """The flags of a call that forks; None if they aren't known."""
     flags = call.args.get("clone_flags", 0)
     if call.name == "clone3":
@@ -645,6 +719,15 @@ _READERS: Mapping[Kind, Any] = {"files": _files, "network": _network, "processes
 @functools.lru_cache(maxsize=1024)
 def _syscall(table: Table, name: str) -> Syscall:
     return table.by_name(name) if name in table.names else Syscall(name, ())
+
+
+_IOC_WRITE, _SG_IO = 0x40000000, 0x2285
+
+
+def _is_unnamed(constants: str, value: int) -> bool:
+    """Whether an ioctl has no name here and is given something, as the bit for that says, or a command to a disk."""
+    is_given = bool(value & _IOC_WRITE) or value == _SG_IO
+    return is_given and syscalls.flag_names(constants, value).startswith("0x")
 
 
 @functools.lru_cache(maxsize=4096)

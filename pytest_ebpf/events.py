@@ -67,9 +67,12 @@ class Address:
     port: int | None = None
     """Of a netlink socket its port id, ``nl_pid``."""
     path: str | None = None
-    """Of a unix socket; an abstract name starts with ``@``."""
+    """Of a unix socket; an abstract name starts with ``@``, and a file's that does with ``./@``."""
     members: tuple[tuple[str, Any], ...] = ()
     """What else the structure holds, numbers and bytes, by the names in C: ``sll_ifindex``, ``nl_groups``."""
+    abspath: str | None = field(default=None, repr=False, compare=False)
+    """``path`` made absolute against cwd as of the call that passed it; None of an abstract name and of what the kernel
+    tells, as of the other end."""
 
     @property
     def ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -370,6 +373,8 @@ class FileEvent(Effect):
     """The real path, where a hook of the kernel told it."""
     file: File | None = None
     """What is known of the file itself; None where the call only named it."""
+    span: tuple[int, int] | None = None
+    """Of a call on mapped memory: from which byte of the file up to which."""
 
     @property
     def kind(self) -> str | None:
@@ -457,6 +462,8 @@ class Gap:
     """
     may_be: frozenset[str] | None = None
     """What calls are missing as far as their effects are asked for, where that is known better than by ``calls``."""
+    at_most: bool = False
+    """True if no more than ``count`` events are missing, all of them of ``calls``: an upper bound can still hold."""
     told: frozenset[str] = frozenset()
     """Kinds of effects ("files", "network", "processes") of which the kernel's hooks told all the same."""
 

@@ -198,7 +198,8 @@ def _event(event: SyscallEvent, process: int) -> dict[str, Any]:
 
 def _gap(gap: Gap) -> dict[str, Any]:
     calls = None if gap.calls is None else sorted(gap.calls)
-    return {"reason": gap.reason, "hint": gap.hint, "calls": calls, "count": gap.count, "exact": gap.exact}
+    numbers = {"count": gap.count, "exact": gap.exact, "at_most": gap.at_most}
+    return {"reason": gap.reason, "hint": gap.hint, "calls": calls, **numbers}
 
 
 def _dump(value: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from .events import Address, File, Socket
 
-__all__ = ["Files", "below", "normal", "parse_address"]
+__all__ = ["UNREACHABLE", "Files", "below", "normal", "parse_address"]
 
 FILE_NOTE = struct.Struct("<QQII")
 SOCKET_NOTE = struct.Struct("<HHHHHHIQ16s16s")
@@ -121,7 +121,7 @@ def _socket(note: bytes) -> Socket:
     names = {"family": _family(family), "type": _type(kind), "protocol": protocol}
     if family == AF_UNIX:
         ends = _unix_ends(note[SOCKET_NOTE.size :])
-        connected = bool(peer_inode)
+        connected = bool(peer_inode) or ends[1].path is not None  # one that isn't accepted yet has a name alone
         return Socket(**names, local=ends[0], peer=ends[1] if connected else None, peer_inode=peer_inode)
     if family in (AF_INET, AF_INET6):
         size = 4 if family == AF_INET else 16
@@ -194,7 +194,8 @@ def _parse_unix(data: bytes) -> Address:
         return Address("AF_UNIX")
     if name.startswith(b"\0"):
         return Address("AF_UNIX", path="@" + os.fsdecode(name[1:]))
-    return Address("AF_UNIX", path=os.fsdecode(name.split(b"\0", 1)[0]))
+    path = os.fsdecode(name.split(b"\0", 1)[0])
+    return Address("AF_UNIX", path=f"./{path}" if path.startswith("@") else path)
 
 
 def _parse_netlink(data: bytes) -> Address | None:

@@ -11,7 +11,7 @@ import pytest
 from . import engines, features
 from .errors import EbpfError, EngineUnavailable, ProbeError
 from .options import Settings
-from .stash import RECORDING, SOURCE
+from .stash import RECORDING
 
 if TYPE_CHECKING:
     from .engines.base import Engine
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .session import Session
 
-__all__ = ["SessionSource", "ebpf"]
+__all__ = ["Fixtures", "SessionSource"]
 
 
 class SessionSource:
@@ -39,6 +39,8 @@ class SessionSource:
         self._address = address
         self.phases: Phases | None = None
         """While a session runs."""
+        self.item: pytest.Item | None = None
+        """The test that was begun last."""
         self.choice = features.choose(settings.engine, lent)
         self._engine: Engine | None = None
         """Prepared, and not started."""
@@ -129,23 +131,33 @@ class SessionSource:
             self._session = self.phases = None
 
 
-@pytest.fixture
-def ebpf(request: pytest.FixtureRequest) -> Iterator[Recording]:
-    """What the kernel sees of this test: queries and assertions on its system calls.
+class Fixtures:
+    """The ``ebpf`` fixture of one pytest run.
 
-    Records the call phase: the test function, all threads of the pytest process, and every process that they start.
+    It asks for no ``request``: pytest makes one anew for each fixture that does, which would be half of what it costs.
     """
-    __tracebackhide__ = True
-    source = request.config.stash[SOURCE]
-    session = source.get()
-    if session.started is None or source.phases is None:
-        raise EbpfError("record a test: a forked child can't (run it in the pytest process)")
-    recording = request.node.stash.get(RECORDING, None)
-    if recording is None:  # asked for at run time, by a test that pytest took for one that isn't recorded
-        recording = request.node.stash[RECORDING] = source.phases.begin_late(request.node)
-    if source.settings.trace != "none":
-        recording._shown_in = 'section "Captured kernel events", or ebpf.events.format()'
-    else:
-        recording._shown_in = "ebpf.events.format()"
-    yield recording
-    recording.close()
+
+    def __init__(self, source: SessionSource) -> None:
+        self._source = source
+
+    @pytest.fixture
+    def ebpf(self) -> Iterator[Recording]:
+        """What the kernel sees of this test: queries and assertions on its system calls.
+
+        Records the call phase: the test function, all threads of the pytest process, and every process that they start.
+        """
+        __tracebackhide__ = True
+        source = self._source
+        session = source.get()
+        if session.started is None or source.phases is None:
+            raise EbpfError("record a test: a forked child can't (run it in the pytest process)")
+        assert source.item is not None
+        recording = source.item.stash.get(RECORDING, None)
+        if recording is None:  # asked for at run time, by a test that pytest took for one that isn't recorded
+            recording = source.item.stash[RECORDING] = source.phases.begin_late(source.item)
+        if source.settings.trace != "none":
+            recording._shown_in = 'section "Captured kernel events", or ebpf.events.format()'
+        else:
+            recording._shown_in = "ebpf.events.format()"
+        yield recording
+        recording.close()

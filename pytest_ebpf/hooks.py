@@ -45,6 +45,7 @@ __all__ = [
     "is_of_call",
     "joined",
     "kind_of",
+    "names_of_foreign",
     "network_events",
     "process_events",
     "stand_in",
@@ -104,10 +105,13 @@ files: open openat openat2 creat open_by_handle_at execve execveat
 files: unlink unlinkat rmdir mkdir mkdirat mknod mknodat symlink symlinkat link linkat rename renameat renameat2
 files: truncate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat
 network: connect bind listen accept accept4 shutdown sendto sendmsg sendmmsg recvfrom recvmsg recvmmsg
-network: read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2
+network: read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 mmap
 processes: execve execveat
 """
-"""The calls whose effects of that kind the hooks tell, whichever way the call was made."""
+"""The calls whose effects of that kind the hooks tell, whichever way the call was made.
+
+What a socket gives by way of mmap they don't; but any program maps files, so that would leave each in doubt.
+"""
 _TOLD: Mapping[effects.Kind, frozenset[str]] = {
     kind: frozenset(
         name for line in _TOLD_CALLS.splitlines() if line.startswith(f"{kind}:") for name in line.split()[1:]
@@ -153,12 +157,14 @@ def kind_of(hooks: Iterable[str]) -> str:
 
 def foreign_names(raw: RawCall) -> frozenset[str] | None:
     """Our names of a call through another ABI, by its number; None if that isn't known."""
-    if platform.machine() != "x86_64":
+    return names_of_foreign(raw.nr, x32=bool(raw.flags & EventFlag.X32.value))
+
+
+def names_of_foreign(number: int, *, x32: bool) -> frozenset[str] | None:
+    """Our names of the call with that number of x32, or of 32-bit code; None if that isn't known."""
+    if platform.machine() != "x86_64" or (x32 and number >= X32_NUMBERS):
         return None
-    x32 = bool(raw.flags & EventFlag.X32.value)
-    if x32 and raw.nr >= X32_NUMBERS:
-        return None
-    name = _numbers("x86_64" if x32 else "i386").get(raw.nr)
+    name = _numbers("x86_64" if x32 else "i386").get(number)
     if name is None:
         return None
     ours = {*_numbers("x86_64").values()}

@@ -6,14 +6,17 @@ less of them. A comparison makes no system call. docs/completeness.md says what 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 
 from .engines.base import SESSION_OFFSET, TASK_BYTES
 
 __all__ = ["Integrity"]
 
-PID_OFFSET, TID_OFFSET, MUTED_OFFSET = 96, 100, 161
-"""In struct task."""
+IDS = struct.Struct("<96xII")
+"""Of struct task: pid and tid."""
+MUTED_OFFSET = 161
+"""Likewise."""
 TID_LIMIT = 4194304
 FIXED = (4, *range(6, 10), *range(18, 22))
 """Words of struct control that stay as they are: pytest's pid and root directory, the interpreter's locks."""
@@ -27,7 +30,7 @@ class Integrity:
     ) -> None:
         self._session = session
         self._control = control
-        self._fixed = {word: control[word] for word in FIXED}
+        self._fixed = [(word, control[word]) for word in FIXED]
         self._specs = specs
         self._captures = bytes(specs)
         self._tasks = tasks
@@ -41,10 +44,9 @@ class Integrity:
         ``own_pid``, which is pytest, may be muted.
         """
         control = self._control
-        if any(control[word] != value for word, value in words.items()):
-            return "the recorder's control page was overwritten"
-        if any(control[word] != value for word, value in self._fixed.items()):
-            return "the recorder's control page was overwritten"
+        for word, value in (*words.items(), *self._fixed):
+            if control[word] != value:
+                return "the recorder's control page was overwritten"
         if bytes(self._specs) != self._captures:
             return "the recorder's table of system calls was overwritten"
         if self._slots is not None:
@@ -56,7 +58,7 @@ class Integrity:
     def _is_followed(self, tid: int, slot: int, own_pid: int) -> bool:
         assert self._slots is not None
         start = slot * TASK_BYTES
-        pid, found = self._tasks[start + PID_OFFSET : start + TID_OFFSET + 4].cast("I").tolist()
+        pid, found = IDS.unpack_from(self._tasks, start)
         return (
             self._slots[tid % TID_LIMIT] == slot
             and found == tid

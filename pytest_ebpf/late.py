@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from .assertions import Assertions
 from .effects import file_events, network_events, process_events
 from .events import Effect, Gap, Process, SyscallEvent
+from .hooks import names_of_foreign
 from .match import Events
+from .recording import undescribed
 from .scope import Owner, Segments
 from .session import Session
-from .syscalls import Table
+from .syscalls import Table, is_opaque
 
 __all__ = ["Late"]
 
@@ -38,11 +41,29 @@ class Late(Assertions):
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Why absence isn't proven; empty if it is."""
+        return (*self._missing(), *self._undecoded())
+
+    def _missing(self) -> Iterator[Gap]:
         missing = self._owner.late_calls - len(self._owner.late)
-        if not missing:
-            return ()
-        reason = f"{missing:,} calls of what the test left behind were counted and not kept"
-        return (Gap(reason, "end them with the test", count=missing),)
+        if missing:
+            reason = f"{missing:,} calls of what the test left behind were counted and not kept"
+            yield Gap(reason, "end them with the test", count=missing)
+
+    def _undecoded(self) -> Iterator[Gap]:
+        """What was done by calls of which it isn't known what they do."""
+        unknown = undescribed(self._table)
+        names = Counter(call.name for call in self._late if call.errno != "ENOSYS" or call.name.startswith(FOREIGN))
+        for name, count in names.items():
+            if not (name in unknown or is_opaque(name) or name.startswith(FOREIGN)):
+                continue
+            may_be = _calls_through(int(name.removeprefix(FOREIGN), 16)) if name.startswith(FOREIGN) else None
+            yield Gap(
+                f"what the test left behind made {count:,} calls {name}, which are not decoded",
+                "end it with the test",
+                calls=frozenset(),
+                count=count,
+                may_be=self._table.names if may_be is None else may_be,
+            )
 
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
         return self._late if names is None else [event for event in self._late if event.name in names]
@@ -60,6 +81,17 @@ class Late(Assertions):
     @property
     def _start_ns(self) -> int:
         return self._owner.closed_ns or 0
+
+
+FOREIGN = "foreign_"
+"""Begins the names of calls through another ABI."""
+
+
+def _calls_through(number: int) -> frozenset[str] | None:
+    """Our names of the calls that have a number in another ABI, whichever that is; None if that isn't known."""
+    found = [names_of_foreign(number, x32=x32) for x32 in (False, True)]
+    known = [names for names in found if names is not None]
+    return frozenset[str]().union(*known) if len(known) == len(found) else None
 
 
 TELLING = frozenset(

@@ -21,6 +21,7 @@ from .effects import OPS, Kind, calls_of
 from .errors import InconclusiveRecording
 from .events import Address, Effect, Gap, Process, SyscallEvent
 from .events import ip_address as _ip
+from .files import normal
 from .notation import escape
 from .syscalls import Argument, Syscall, Table
 
@@ -31,6 +32,7 @@ __all__ = [
     "address_class",
     "address_test",
     "effect_query",
+    "ip_network",
     "is_host_name",
     "lines",
     "query",
@@ -794,6 +796,10 @@ def _result_text(event: SyscallEvent) -> str:
     return "it never returned" if event.ret is None else "it succeeded"
 
 
+_INTERRUPTED = frozenset({"ERESTARTNOHAND", "ERESTARTSYS", "ERESTART_RESTARTBLOCK"})
+"""Results of a call that a signal broke off. Later it is made again, or the program is told EINTR."""
+
+
 def _errno(_scope: _Scope, name: str, value: object) -> Filter:
     expected = "a name such as 'ENOENT', a number, None (no error) or a function"
     if value is None:
@@ -815,7 +821,9 @@ def _errno(_scope: _Scope, name: str, value: object) -> Filter:
     accepts = accept.test
 
     def test(event: SyscallEvent) -> Verdict:
-        return None if _unanswered(event) else accepts(event.errno)
+        if _unanswered(event):
+            return None
+        return accepts(event.errno) or (None if event.errno in _INTERRUPTED and accepts("EINTR") else False)
 
     def why(event: SyscallEvent) -> str:
         if event.errno is None:
@@ -842,7 +850,7 @@ def _ret(_scope: _Scope, name: str, value: object) -> Filter:
     def test(event: SyscallEvent) -> Verdict:
         if event.ret is None:
             return None if _unanswered(event) else False
-        return accepts(event.ret)
+        return accepts(event.ret) or (None if event.errno in _INTERRUPTED and accepts(-errnos.EINTR) else False)
 
     def why(event: SyscallEvent) -> str:
         return "it never returned" if event.ret is None else f"{event.ret} {accept.phrase}"
@@ -1074,13 +1082,35 @@ class _PartialArguments(Mapping[str, Any]):
         return repr(self._event.args)
 
 
+def _as_spelt(value: object, accepts: Callable[[str], bool]) -> Callable[[str], bool]:
+    """The same, also of an absolute path without needless slashes and dots: but as passed, none has such."""
+    is_literal = isinstance(value, os.PathLike)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text.startswith("/"):
+        return accepts
+    tidy = normal(text)
+    if tidy == text or (not is_literal and _is_glob(text) and ".." in text.split("/")):
+        return accepts
+    short = tidy.__eq__ if is_literal else _text_value("path", tidy).test
+    return lambda found: accepts(found) or short(found)
+
+
 _PATH_PARTS = frozenset({"path", "abspath", "realpath"})
 
 
+_HOME = re.compile(r"~[\w.-]*/")
+"""What a shell takes for somebody's home folder."""
+
+
 def _path(scope: _Scope, name: str, value: object) -> Filter:
+    if isinstance(value, (str, os.PathLike)) and _HOME.match(os.fsdecode(value)):
+        raise ValueError(
+            f"{name}: {_typed(value)} can't match: the kernel knows no ~ "
+            f"(write os.path.expanduser({_typed(value)}), or {{home}} in a rule)"
+        )
     accept = _text_value(name, value)
     scope.require(name, "path and no descriptor", "path", "fd")
-    accepts = accept.test
+    accepts = _as_spelt(value, accept.test)
 
     def test(event: SyscallEvent) -> Verdict:
         for spelling in event.paths:
@@ -1169,6 +1199,9 @@ _STRUCTS = ("open_how", "clone_args")
 _CREAT_FLAGS = Argument("flags", "flags", "open")
 """``creat`` has none, and is by definition ``open`` with O_WRONLY|O_CREAT|O_TRUNC."""
 _CREAT_VALUE = 0o1101
+_HOW_MODE = Argument("mode", "mode", "mode")
+"""Of ``openat2`` it is a member of a structure."""
+_MAKING = os.O_CREAT | (os.O_TMPFILE & ~os.O_DIRECTORY)
 
 
 def _constants_value(argument: Argument, value: str, arch: str) -> _Accept:
@@ -1177,6 +1210,7 @@ def _constants_value(argument: Argument, value: str, arch: str) -> _Accept:
     number = syscalls.flags_value(constants, value, arch)
     if argument.kind == "mode":
         return _Accept(number.__eq__, f"is not {_typed(value)}")
+    _reject_contradiction(constants, argument.name, value, number, arch)
     known: dict[int, bool] = {}
 
     def test(found: int) -> bool:
@@ -1188,6 +1222,11 @@ def _constants_value(argument: Argument, value: str, arch: str) -> _Accept:
     many = argument.kind == "flags" or argument.kind in _STRUCTS
     verb = "is not" if not many else "lacks some of" if "|" in value else "lacks"
     return _Accept(test, f"{verb} {escape(value)}")
+
+
+def _reject_contradiction(constants: str, name: str, value: str, number: int, arch: str) -> None:
+    if not syscalls.has_flags(constants, number, value, arch):
+        raise ValueError(f"{name}: {value!r} can't match: no value has all of these (ask for one at a time)")
 
 
 def _mask_value(name: str, value: object) -> _Accept:
@@ -1208,6 +1247,9 @@ def _argument(scope: _Scope, name: str, value: object) -> Filter:
     problem: Exception | None = None
     exists = False
     for call in scope.calls:
+        if name == "mode" and (how := call.argument("how")) is not None:
+            exists = True
+            parts.append(_Part(call, how, _argument_value(scope, _HOW_MODE, value), name))
         for shape in call.shapes(name):
             exists = True
             try:
@@ -1266,6 +1308,8 @@ class _Part:
     call: Syscall
     argument: Argument
     accept: _Accept
+    member: str = "flags"
+    """Of a structure, what is asked for."""
 
     @property
     def is_deciding(self) -> bool:
@@ -1291,27 +1335,34 @@ class _Part:
                 return False
             if expected is None:
                 return accepts(found)
+            if isinstance(found, Mapping):
+                return self._is_there(found) and accepts(found.get(self.member, 0))
             if isinstance(found, expected):
-                return accepts(found["flags"] if isinstance(found, Mapping) else found)
+                return accepts(found)
             # Still the pointer: NULL, or to what neither we nor the kernel could read, or unread.
             return None if found and event.errno != "EFAULT" else False
 
         return test
 
+    def _is_there(self, struct: Mapping[str, int]) -> bool:
+        """Whether the member means something: a mode does if a file is made."""
+        return self.member == "flags" or "mode" in struct or bool(struct.get("flags", 0) & _MAKING)
+
     def why(self, filter_: str, event: SyscallEvent, arch: str) -> str:
         argument = self.argument
         found = _CREAT_VALUE if argument is _CREAT_FLAGS else event.args.get(argument.name)
         if isinstance(found, Mapping) and argument.kind in _STRUCTS:
-            found = found.get("flags")
-        if isinstance(found, int) and argument.constants:
-            shown = syscalls.flag_names(argument.constants, found, arch)
+            found = found.get(self.member, 0)
+        constants = argument.constants if self.member == "flags" else self.member
+        if isinstance(found, int) and constants:
+            shown = syscalls.flag_names(constants, found, arch)
         elif isinstance(found, str):
             shown = _quote(found)
         elif isinstance(found, Address):
             shown = escape(str(found))
         else:
             shown = escape(repr(found))
-        prefix = "" if filter_ in (argument.name, "flags") else f"{argument.name} "
+        prefix = "" if filter_ in (argument.name, "flags", self.member) else f"{argument.name} "
         return f"{prefix}{shown} {self.accept.phrase}"
 
 
@@ -1461,7 +1512,7 @@ def address_test(name: str, value: object) -> Callable[[Address, str], bool]:
         if value == "unix:":
             raise ValueError(f"{name}: 'unix:' lacks a path (write 'unix' for any unix socket)")
         accepts = _text_value(name, value.removeprefix("unix:")).test
-        return lambda address, call: address.path is not None and accepts(address.path)
+        return lambda address, call: any(path is not None and accepts(path) for path in (address.path, address.abspath))
     if "/" in value:
         network = _network(name, value)
         return lambda address, call: (ip := _ip(address.host)) is not None and ip in network
@@ -1476,9 +1527,20 @@ def address_test(name: str, value: object) -> Callable[[Address, str], bool]:
     return lambda address, call: (port is None or address.port == port) and _ip(address.host) == ip
 
 
+def ip_network(value: str) -> _IPNetwork:
+    """The network, of IPv4 also where it is mapped into IPv6, as its addresses are. Raises ValueError.
+
+    >>> ip_network("::ffff:10.0.0.0/104")
+    IPv4Network('10.0.0.0/8')
+    """
+    found = ipaddress.ip_network(value)
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    return found if mapped is None or found.prefixlen < 96 else ipaddress.ip_network((mapped, found.prefixlen - 96))
+
+
 def _network(name: str, value: str) -> _IPNetwork:
     try:
-        return ipaddress.ip_network(value)
+        return ip_network(value)
     except ValueError as error:
         try:
             meant = ipaddress.ip_network(value, strict=False)
@@ -1582,6 +1644,8 @@ def _nbytes(scope: _Scope, name: str, value: object) -> Filter:
     described = scope.described
 
     def test(event: SyscallEvent) -> Verdict:
+        if (syscalls.ring_model(event.name) or event.name) in _COUNTS_MESSAGES:
+            return False if event.ret is not None and event.ret <= 0 else None
         if not _moves_bytes(event.name):
             return False if event.name in described else None
         if _unanswered(event) or syscalls.ring_model(event.name):
@@ -1727,7 +1791,7 @@ def _exit_code_value(scope: _Scope, name: str, value: object) -> _Accept:
 
 def _signal_value(scope: _Scope, name: str, value: object) -> _Accept:
     if isinstance(value, str):
-        number = syscalls.flags_value("signal", value, scope.table.arch)
+        number = _one_of("signal", name, value, scope.table.arch)
     elif isinstance(value, int) and _is_int(value):
         number = int(value)
     elif _is_predicate(name, value):
@@ -1737,6 +1801,13 @@ def _signal_value(scope: _Scope, name: str, value: object) -> _Accept:
     if not 0 < number <= 64:
         raise ValueError(f"signal: {value!r} is none: they are 1 to 64")
     return _Accept(syscalls.flag_names("signal", number, scope.table.arch).__eq__, f"is not {_typed(value)}")
+
+
+def _one_of(constants: str, name: str, value: str, arch: str) -> int:
+    """The number of a constant. Raises ValueError for an unknown name, and for several."""
+    number = syscalls.flags_value(constants, value, arch)
+    _reject_contradiction(constants, name, value, number, arch)
+    return number
 
 
 def _argv_value(_scope: _Scope, name: str, value: object) -> _Accept:
@@ -1759,7 +1830,7 @@ def _host_value(_scope: _Scope, name: str, value: object) -> _Accept:
 def _family_value(scope: _Scope, name: str, value: object) -> _Accept:
     if not isinstance(value, str):
         return _text_value(name, value)
-    known = syscalls.flag_names("domain", syscalls.flags_value("domain", value, scope.table.arch), scope.table.arch)
+    known = syscalls.flag_names("domain", _one_of("domain", name, value, scope.table.arch), scope.table.arch)
     return _Accept(known.__eq__, f"is not {_typed(value)}")
 
 
@@ -1817,8 +1888,10 @@ _EFFECT_COMPILERS: Mapping[Kind, Mapping[str, Callable[[_Scope, str, object], Fi
     },
 }
 
-_READS = {"read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg", "mq_timedreceive"}
-_WRITES = {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "vmsplice"}
+_READS = {"read", "pread64", "readv", "preadv", "preadv2", "process_vm_readv", "recvfrom", "recvmsg", "mq_timedreceive"}
+_WRITES = {"write", "pwrite64", "writev", "process_vm_writev", "pwritev", "pwritev2", "sendto", "sendmsg", "vmsplice"}
 _COPIES = {"sendfile", "copy_file_range", "splice", "tee"}
 _MOVES_BYTES = frozenset(_READS | _WRITES | _COPIES)
 """Calls whose result is a number of bytes that they moved."""
+_COUNTS_MESSAGES = frozenset({"recvmmsg", "sendmmsg"})
+"""Calls that move bytes, and whose result doesn't say how many."""

@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 from .events import NetworkEvent, SyscallEvent, ip_address
 
-__all__ = ["Message", "Names", "parse_message", "with_names"]
+__all__ = ["Message", "Names", "has_ports", "parse_message", "with_names"]
 
 PORT = 53
 HEADER_BYTES = 12
 LENGTH_BYTES = 2
 MSG_PEEK = "MSG_PEEK"
+_PROTOCOLS = {"SOCK_DGRAM": (0, 17), "SOCK_STREAM": (0, 6, 262)}
+"""Of a socket's type: UDP, TCP, and TCP on several paths. The kernel itself tells no 0."""
 
 
 class Message(NamedTuple):
@@ -41,7 +43,11 @@ class Names:
 
     def messages(self, event: NetworkEvent) -> Iterator[NetworkEvent]:
         """The messages of DNS that an event carries: those that end with it."""
-        if not _is_dns(event) or event.result in ("failed", "pending") or event.nbytes == 0:
+        if not _is_dns(event) or event.result == "failed" or event.nbytes == 0:
+            return
+        if event.result == "pending":
+            if event.op == "send":
+                yield self._told(event, None)
             return
         socket = event.socket
         stream = socket is not None and socket.type == "SOCK_STREAM"
@@ -75,7 +81,8 @@ class Names:
             self._taken = self._taken + 1 if event.call is self._call else 0
             self._call = event.call
             payloads = payloads[self._taken : self._taken + 1]
-        return [data or None for data in payloads or (b"",)]
+        cut = event.op == "send" and event.nbytes is not None and event.nbytes != sum(map(len, payloads))
+        return [None if cut else data or None for data in payloads or (b"",)]
 
     def _stream(self, event: NetworkEvent) -> _Stream:
         file = next(iter(event.call.files.values()), None)
@@ -84,8 +91,9 @@ class Names:
         return self._streams.setdefault((event.op, file.inode if file else 0, *ends), _Stream())
 
     def _told(self, event: NetworkEvent, data: bytes | None) -> NetworkEvent:
-        message = Message(None, None) if data is None else parse_message(data)
-        if message.host is not None and message.answers:
+        sent = event.op == "send"
+        message = Message(None, None) if data is None else parse_message(data, sent=sent)
+        if message.host is not None and message.answers and not sent:
             done_ns = event.timestamp_ns + (event.duration_ns or 0)
             heapq.heappush(self._coming, (done_ns, next(self._order), event.pid, message))
         unread = event.unread | {"host"} if data is None else event.unread - {"host"}
@@ -135,9 +143,19 @@ def _is_dns(event: NetworkEvent) -> bool:
     to_server = event.port == PORT or (event.address is None and bool(event.call.payloads))
     return (
         event.op in ("receive", "send")
-        and event.family in ("AF_INET", "AF_INET6")
+        and has_ports(event)
         and to_server
         and MSG_PEEK not in (event.flags or "").split("|")  # it comes once more
+    )
+
+
+def has_ports(event: NetworkEvent) -> bool:
+    """Whether a port in the event's address is one, of UDP or TCP; on a raw socket it means nothing."""
+    socket = event.socket
+    return (
+        event.family in ("AF_INET", "AF_INET6")
+        and socket is not None
+        and socket.protocol in _PROTOCOLS.get(socket.type, ())
     )
 
 
@@ -150,8 +168,10 @@ def load() -> None:
     dns.rdata.load_all_types()  # type: ignore[no-untyped-call]
 
 
-def parse_message(data: bytes) -> Message:
+def parse_message(data: bytes, *, sent: bool = False) -> Message:
     """A message of DNS without the length that stands before it by TCP. Whatever can't be read is left out.
+
+    Of one that was ``sent`` the name stands for all that it says: one with more than a question has none.
 
     >>> parse_message(b"not a message")
     Message(host=None, answers=None)
@@ -164,8 +184,9 @@ def parse_message(data: bytes) -> Message:
     import dns.rdatatype
 
     try:
-        message = dns.message.from_wire(data, keyring=False, ignore_trailing=True, continue_on_error=True)
-        if not message.question:
+        message = dns.message.from_wire(data, keyring=False, ignore_trailing=not sent, continue_on_error=True)
+        more = message.errors or len(message.question) > 1 or any(message.sections[1:])
+        if not message.question or (sent and more):
             return Message(None, None)
         asked = message.question[0].name
         host = asked.to_text(omit_final_dot=True).lower()

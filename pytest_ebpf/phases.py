@@ -6,11 +6,10 @@ next one to the session, which costs a few stores to memory.
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import inspect
-import sys
 import time
+import types
 import unittest
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import handover
 from .late import Late
 from .recording import Recording
 from .scope import Kind, Owner, Segments
@@ -25,8 +25,6 @@ from .session import Session
 from .stash import RECORDING
 
 if TYPE_CHECKING:
-    import asyncio
-
     from .policy import Rules
 
 __all__ = ["Phases"]
@@ -38,10 +36,13 @@ FRAME_WORDS = 2200
 """The interpreter takes memory for frames in chunks of 16 KiB, by mmap. A frame larger than that begins a new one."""
 
 OWN_FIXTURES = frozenset(
-    f"_pytest.{module}"
-    for module in ("cacheprovider", "capture", "fixtures", "junitxml", "logging", "monkeypatch", "recwarn", "tmpdir")
+    f"_pytest.{module}" for module in ("cacheprovider", "capture", "fixtures", "junitxml", "tmpdir")
 )
-"""Where pytest has its own fixtures, but for those that stand for a setup_method or a setUpClass of the user's."""
+"""Where pytest has its own fixtures, but for those that stand for a setup_method or a setUpClass of the user's.
+
+Nor monkeypatch, caplog and recwarn: they make no calls of their own, and putting back what the test replaced may run a
+finalizer of the user's, or a `__setattr__`.
+"""
 
 
 class Phases:
@@ -78,8 +79,9 @@ class Phases:
         self.around_method.clear()
         self.skipped = False
         self.test = Owner(kind, item.nodeid, functools.partial(self._used_by, item))
-        self.session.begin_test(self.test)
-        self._begin("setup")
+        self.session.begin_test(self.test, self._label("setup"))
+        if wanted:
+            handover.follow(self.session)
         if "call" not in wanted:
             return None
         return self.recordings.setdefault("call", Recording(self.session, self.test))
@@ -100,7 +102,9 @@ class Phases:
         if phase == "teardown":
             if self.test.call is not None:
                 self.test.call = Segments(self.test.call.first, self.session.last_segment + 1)
-            self._begin(phase)
+            self.session.name_phase(self.test, self._label(phase))
+            if phase not in self._wanted:
+                self.session.begin_segment()
         if phase not in self._wanted:
             yield
             return
@@ -143,7 +147,10 @@ class Phases:
                 yield owner, Late(self.session, owner, owner.seen)
 
     def _begin(self, phase: str) -> None:
-        self.session.begin_phase(self.test, f"{self.test.name} ({phase})")
+        self.session.begin_phase(self.test, self._label(phase))
+
+    def _label(self, phase: str) -> str:
+        return f"{self.test.name} ({phase})"
 
     # Fixtures, and what is outside of tests
 
@@ -321,38 +328,42 @@ class Phases:
 
     def _windowed(self, recording: Recording, function: Callable[..., Any]) -> Callable[..., object]:
         """The test function with the window around it: opened at the last moment before it and closed right after."""
-        if "asyncio" in sys.modules:
-            follow_asyncio()
+        handover.follow(self.session)
         if inspect.iscoroutinefunction(function):
 
             async def call_async(*values: Any, **arguments: Any) -> object:
                 __tracebackhide__ = True
-                token = _cause.set((self.session, recording.owner))
+                token = handover.CAUSE.set((self.session, recording.owner))
                 self._open(recording)
                 try:
                     return await function(*values, **arguments)
                 finally:
                     self._close(recording)
-                    _cause.reset(token)
+                    handover.CAUSE.reset(token)
 
             wrapped: Callable[..., object] = functools.update_wrapper(call_async, function)
         else:
 
             def call(*values: Any, **arguments: Any) -> object:
                 __tracebackhide__ = True
-                token = _cause.set((self.session, recording.owner))
+                token = handover.CAUSE.set((self.session, recording.owner))
                 self._open(recording)
                 try:
                     return function(*values, **arguments)
                 finally:
                     self._close(recording)
-                    _cause.reset(token)
+                    handover.CAUSE.reset(token)
 
-            # So the call of the test function itself can't need a new chunk.
-            call.__code__ = call.__code__.replace(co_stacksize=FRAME_WORDS)
+            call.__code__ = _roomy(call.__code__)
             wrapped = functools.update_wrapper(call, function)
         setattr(wrapped, WINDOWED, True)
         return wrapped
+
+
+@functools.cache
+def _roomy(code: types.CodeType) -> types.CodeType:
+    """With so large a frame that the next call, which is that of the test function, can't need a new chunk."""
+    return code.replace(co_stacksize=FRAME_WORDS)
 
 
 @contextmanager
@@ -364,31 +375,3 @@ def _replaced(item: pytest.Function, function: Callable[..., object]) -> Iterato
         yield
     finally:
         item.obj = before
-
-
-# Tasks of asyncio
-
-_cause: contextvars.ContextVar[tuple[Session, Owner] | None] = contextvars.ContextVar("pytest_ebpf_cause", default=None)
-"""The test that a context belongs to: asyncio's tasks and callbacks keep the one in which they were made."""
-_run: Callable[[asyncio.Handle], None] | None = None
-"""How asyncio itself runs a callback, once it is followed."""
-
-
-def follow_asyncio() -> None:
-    """From now on, what asyncio's tasks and callbacks do is their tests', also in a loop that several tests share."""
-    global _run
-    import asyncio
-
-    if _run is None:
-        _run = asyncio.Handle._run
-        asyncio.Handle._run = _run_for_its_test  # type: ignore[method-assign]
-
-
-def _run_for_its_test(self: asyncio.Handle) -> None:
-    assert _run is not None
-    cause = self._context.get(_cause)  # type: ignore[attr-defined]
-    if cause is None or cause[0].acts_for(cause[1]):
-        return _run(self)
-    session, owner = cause
-    with session.acting_for(owner):
-        return _run(self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import glob
 import os
 import posixpath
 import stat
@@ -10,11 +12,12 @@ import sysconfig
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import mounts
 from .alike import Alike
 from .effects import OPS, calls_of
-from .events import FileEvent, SyscallEvent
-from .links import Links, straight_path
-from .match import Query, effect_query
+from .events import File, FileEvent, Process
+from .links import Links, identity_of, straight_path
+from .match import Query, effect_query, text_test
 from .notation import escape
 from .question import Answer, Question, typed
 from .report import Finding
@@ -23,7 +26,7 @@ from .syscalls import Table, ring_model
 if TYPE_CHECKING:
     from .assertions import Assertions
 
-__all__ = ["file_opened", "no_file_access", "only_reads_under", "only_writes_under"]
+__all__ = ["file_opened", "no_file_access", "only_reads_under", "only_writes_under", "outputs"]
 
 _WRITES = frozenset({"create", "link", "metadata", "remove", "truncate", "write"})
 _READS = frozenset({"execute", "map", "open", "read"})
@@ -42,14 +45,30 @@ _VERBS = {
 _DEVICES = frozenset(f"/dev/{name}" for name in ("full", "null", "ptmx", "random", "tty", "urandom", "zero"))
 """Files that keep nothing of what is written to them."""
 _FOLLOWING = frozenset(
-    {"acct", "chmod", "chown", "removexattr", "setxattr", "truncate", "utime", "utimes", "futimesat", "execve"}
+    {"access", "acct", "chdir", "chmod", "chown", "chroot", "connect", "execve", "faccessat", "futimesat", "getxattr"}
+    | {"listxattr", "mount", "pivot_root", "quotactl", "removexattr", "setxattr", "stat", "statfs", "swapoff", "swapon"}
+    | {"truncate", "utime", "utimes"}
 )
 """Calls on a path that follow a symlink at its end."""
-_FOLLOWING_UNLESS = frozenset(
-    {"fchmodat", "fchmodat2", "fchownat", "utimensat", "setxattrat", "removexattrat", "file_setattr", "execveat"}
+_AT_SYMLINK_NOFOLLOW, _AT_SYMLINK_FOLLOW = 0x100, 0x400
+_WITH_AT_FLAGS = (
+    {"execveat", "faccessat2", "fchmodat", "fchmodat2", "fchownat", "file_getattr", "file_setattr", "getxattrat"}
+    | {"listxattrat", "mount_setattr", "newfstatat", "open_tree", "open_tree_attr", "removexattrat", "setxattrat"}
+    | {"statx", "utimensat"}
 )
-"""Those that do so without AT_SYMLINK_NOFOLLOW."""
-_NOFOLLOW, _FOLLOW = 0x100, 0x400
+_FOLLOWING_UNLESS = {
+    **dict.fromkeys(_WITH_AT_FLAGS, _AT_SYMLINK_NOFOLLOW),
+    "fanotify_mark": 0x4,  # FAN_MARK_DONT_FOLLOW
+    "fspick": 0x2,  # FSPICK_SYMLINK_NOFOLLOW
+    "inotify_add_watch": 0x2000000,  # IN_DONT_FOLLOW
+    "umount2": 0x8,  # UMOUNT_NOFOLLOW
+}
+"""Those that do so without a flag."""
+_FOLLOWING_IF = {"linkat": _AT_SYMLINK_FOLLOW, "name_to_handle_at": _AT_SYMLINK_FOLLOW}
+"""Those that do so with it; of linkat the old name alone."""
+_OPENING = frozenset({"creat", "open", "openat", "openat2"})
+"""Those that make what a symlink at the end leads to."""
+_FLAGS = ("flags", "flag", "at_flags")
 _WALKED = 20_000
 """Names looked at in search of a file's other names."""
 
@@ -58,19 +77,25 @@ class _Paths:
     """Real paths of what a recording did to files."""
 
     def __init__(self, recording: Assertions, events: Alike[FileEvent]) -> None:
+        wider = recording._file_context()
         self._recording = recording
-        self.links = Links(events, lambda: recording._silently(entirely=True))
+        self._events = events if wider is None else wider
+        self.links = Links(self._events, lambda: recording._silently(entirely=True))
+        opens = (event for _, event in self._events.kinds() if event.file is not None and event.op == "open")
+        self.opened = {_identity(event) for event in opens}
+        """Files opened in the whole recording."""
         ones = [event for _, event in events.kinds() if event.file is not None]
-        self.opened = {_identity(event) for event in ones if event.op == "open"}
         self.fresh = {_identity(event) for event in ones if event.op == "create" and event.ok}
         """Files made in the recording: all names they have were given there."""
 
     def is_steady(self, event: FileEvent) -> bool:
         """Whether what is touched by calls like this one is the same, whenever they are made."""
-        if event.file is not None or event.path is None or not event.path.startswith("/"):
+        if event.file is not None:
+            return event.file.path is None or not self.links.has_moved(event.file.path)
+        if event.path is None or not event.path.startswith("/"):
             return True
         straight = straight_path(_passed(event), event.path)
-        return straight is None or not self.links.moves(straight)
+        return straight is None or not (self.links.moves(straight) or self.is_own_descriptor(event))
 
     def of(self, event: FileEvent) -> str | None:
         """The real path of what was touched, None if it can't be told."""
@@ -84,7 +109,56 @@ class _Paths:
         if straight is None:
             return None
         follow = _follows(event)
-        return None if follow is None else self.links.real(straight, event.timestamp_ns, follow=follow)
+        if follow is None:
+            return None
+        real = self.links.real(straight, event.timestamp_ns, follow=follow)
+        if real is None and follow:
+            number = self.links.descriptor(straight, event.timestamp_ns)
+            return None if number is None else self._descriptors.path(event, number)
+        return real
+
+    def is_own_descriptor(self, event: FileEvent) -> bool:
+        """Whether the path is that of a descriptor in /proc/self/fd, by whatever symlinks."""
+        straight = straight_path(_passed(event), event.path or "")
+        return straight is not None and self.links.descriptor(straight, event.timestamp_ns) is not None
+
+    @property
+    def calls(self) -> frozenset[str]:
+        """Names of the calls, beside those on files, that an answer depended on."""
+        return _ENDS_OF_DESCRIPTORS if "_descriptors" in self.__dict__ else frozenset()
+
+    @functools.cached_property
+    def _descriptors(self) -> _Descriptors:
+        return _Descriptors(self._recording, self._events)
+
+
+class _Descriptors:
+    """What the descriptors that processes opened in a recording stood for."""
+
+    def __init__(self, recording: Assertions, events: Alike[FileEvent]) -> None:
+        self._opened: dict[tuple[int, int], list[FileEvent]] = {}
+        for event in events.of([kind for kind, one in events.kinds() if one.op == "open" and one.ok]):
+            if event.ret is not None:
+                self._opened.setdefault((event.pid, event.ret), []).append(event)
+        self._ends: list[tuple[int, int | None]] = []
+        """When any process gave up a descriptor, and which one: they may share them. None stands for all."""
+        for call in recording._whole_events(_ENDS_OF_DESCRIPTORS):
+            number = call.args.get("fd" if call.name == "close" else "newfd")
+            if number is not None or call.errno is None:
+                self._ends.append((call.timestamp_ns, int(number) if isinstance(number, int) else None))
+
+    def path(self, event: FileEvent, number: int) -> str | None:
+        """Of the file that one of the caller's descriptors stood for; None if that isn't known."""
+        now = event.timestamp_ns
+        opened = [each for each in self._opened.get((event.pid, number), ()) if each.timestamp_ns < now]
+        if not opened or opened[-1].file is None:
+            return None
+        since = opened[-1].timestamp_ns
+        over = any(since < at_ns < now and known in (None, number) for at_ns, known in self._ends)
+        return None if over else opened[-1].file.path
+
+
+_ENDS_OF_DESCRIPTORS = frozenset({"IORING_OP_CLOSE", "close", "close_range", "dup2", "dup3", "execve", "execveat"})
 
 
 def _identity(event: FileEvent) -> tuple[int, int]:
@@ -104,14 +178,27 @@ def _passed(event: FileEvent) -> object:
 def _follows(event: FileEvent) -> bool | None:
     """Whether the call follows a symlink at the end of the path."""
     name = ring_model(event.name) or event.name
-    if name in _FOLLOWING:
+    if name in _FOLLOWING or _asks_for_directory(event):
         return True
-    flags = next((event.args[key] for key in ("flags", "flag", "at_flags") if key in event.args), 0)
+    args = event.args
+    key = "mask" if name == "inotify_add_watch" else next((each for each in _FLAGS if each in args), "")
+    flags = args.get(key, 0)
     if name in _FOLLOWING_UNLESS:
-        return not flags & _NOFOLLOW if isinstance(flags, int) else None
-    if event.op == "link" and name == "linkat":
-        return bool(flags & _FOLLOW) if isinstance(flags, int) else None
-    return event.op in ("open", "execute", "truncate")
+        return not flags & _FOLLOWING_UNLESS[name] if isinstance(flags, int) else None
+    if name in _FOLLOWING_IF and event.op != "create":
+        return bool(flags & _FOLLOWING_IF[name]) if isinstance(flags, int) else None
+    return event.op in ("open", "execute", "truncate") or (event.op == "create" and name in _OPENING)
+
+
+def _asks_for_directory(event: FileEvent) -> bool:
+    """Whether a path ends in a slash or a dot, for which the kernel follows a symlink whatever the call says.
+
+    Not where a name is made or taken away: such a call on a symlink fails.
+    """
+    if event.op in ("create", "remove"):
+        return False
+    passed = _passed(event)
+    return isinstance(passed, str) and passed.endswith(("/", "/."))
 
 
 # Only under
@@ -157,7 +244,7 @@ class _Under(Question):
         self._dirs = dirs
         self._ops = ops
         self._runtime = runtime
-        self._calls = calls_of("files", table, ops) | _REMOUNTS
+        self._calls = calls_of("files", table, ops) | mounts.CALLS
 
     def judge(self, recording: Assertions) -> None:
         """Compare the real path of each effect that was not refused."""
@@ -167,7 +254,8 @@ class _Under(Question):
         paths = _Paths(recording, events)
         dirs = self._resolved(recording, paths, answer)
         with recording._silently(entirely=True):
-            outputs = _outputs() - paths.opened
+            of_output = (outputs() | recording._outputs()) - paths.opened
+            proc, _ = identity_of(os.stat("/proc"))  # noqa: PTH116 (plain calls are silent)
             if self._runtime:
                 _python_dirs(), _python_files(), _import_dirs()  # looked up once
         strangers: dict[str, None] = {}
@@ -175,16 +263,16 @@ class _Under(Question):
 
         def judge(event: FileEvent) -> tuple[str, str] | None:
             """Unsure or found, and the path."""
-            if event.op not in self._ops or event.result == "failed" or self._is_no_place(event, outputs):
+            if event.op not in self._ops or event.result == "failed" or self._is_no_place(event, of_output, proc):
                 return None
             path = paths.of(event)
             if path is None:
                 return "unsure", f"{_VERBS[event.op]} what can't be told"
+            if self._runtime and _is_runtime(path, event):
+                return None
             if _inside(path, dirs):
                 if event.file is None or (event.file.kind == "file" and _identity(event) not in paths.fresh):
                     checked.setdefault(path, Finding(event))
-                return None
-            if self._runtime and _is_runtime(path, event):
                 return None
             pending = event.result == "pending" and event.op != "write"
             if event.unread & {"op"} or event.result == "unknown" or pending:
@@ -200,6 +288,7 @@ class _Under(Question):
             self._check_mounts(recording, paths, dirs, answer)
         shown = ", ".join(escape(path) for path in [*strangers][:3])
         more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+        answer.calls |= paths.calls
         verb = "writes" if self._ops is _WRITES else "reads"
         answer.problem = f"{verb} elsewhere: {shown}{more}"
         if any("/__pycache__" in path for path in strangers) and self._ops is _WRITES:
@@ -226,7 +315,7 @@ class _Under(Question):
             dirs.append(real)
         return dirs
 
-    def _is_no_place(self, event: FileEvent, outputs: set[tuple[int, int]]) -> bool:
+    def _is_no_place(self, event: FileEvent, outputs: set[tuple[int, int]], proc: int) -> bool:
         file = event.file
         if file is None:
             return False
@@ -237,8 +326,7 @@ class _Under(Question):
         path = file.path or ""
         if file.kind == "character device" and (path in _DEVICES or path.startswith("/dev/pts/")):
             return event.op in ("open", "read", "write", "map", "create", "truncate")
-        own = event.process.ns_pid if event.process.ns_pid is not None else event.pid
-        if path.startswith((f"/proc/{event.pid}/", f"/proc/{own}/")):
+        if path.startswith(f"/proc/{_own_number(event.process, file, proc)}/"):
             return True
         return _identity(event) in outputs
 
@@ -250,14 +338,20 @@ class _Under(Question):
             assert isinstance(event, FileEvent)
             if event.op in ("create", "remove") or (event.file is None and event.op not in ("metadata", "truncate")):
                 continue
-            if event.file is None and paths.links.made(path):
+            names = paths.links.names(path, event.timestamp_ns)
+            if names is None:
+                note = "was in a folder whose name changed, so whether it had other names can't be told"
+                answer.unsure.append(finding._replace(note=note))
+                continue
+            may_be_new = any(map(paths.links.made, names))
+            if event.file is None and may_be_new:
                 continue
             try:
-                now = os.lstat(path)
+                now = os.lstat(names[-1])
             except OSError:
                 answer.unsure.append(finding._replace(note="is gone, so whether it had other names can't be told"))
                 continue
-            if event.file is not None and paths.links.made(path) and now.st_ino != event.file.inode:
+            if event.file is not None and may_be_new and now.st_ino != event.file.inode:
                 answer.unsure.append(finding._replace(note="was replaced, so whether it had other names can't be told"))
                 continue
             if now.st_nlink > 1 and not os.path.isdir(path):  # noqa: PTH112 (plain calls are silent)
@@ -271,40 +365,33 @@ class _Under(Question):
 
     def _check_mounts(self, recording: Assertions, paths: _Paths, dirs: Sequence[str], answer: Answer) -> None:
         """A file system that was mounted in the recording may show another place under an allowed path."""
-        for call in recording._events(_REMOUNTS):
-            if call.errno is None and _remounts(call, paths, dirs):
-                answer.unsure.append(Finding(call, "after this, a path may lead elsewhere"))
+
+        def concerns(real: str) -> bool:
+            return any(_inside(real, [each]) or _inside(each, [real]) for each in dirs)
+
+        for call in recording._events(mounts.CALLS):
+            if mounts.leads_elsewhere(call, concerns, paths.links):
+                answer.unsure.append(Finding(call, mounts.ELSEWHERE))
 
 
 _NO_READ = frozenset({"O_PATH", "O_WRONLY"})
-_REMOUNTS = frozenset({"fsmount", "mount", "move_mount", "open_tree", "open_tree_attr", "pivot_root", "setns"})
-_MS_NOTHING_MOUNTED = 32 | 0x1E0000
-"""MS_REMOUNT, and the changes of propagation."""
-_CLONE_NEWNS = 0x20000
-_OPEN_TREE_CLONE = 1
 
 
-def _remounts(call: SyscallEvent, paths: _Paths, dirs: Sequence[str]) -> bool:
-    flags = call.args.get("flags")
-    if call.name == "mount":
-        if isinstance(flags, int) and flags & _MS_NOTHING_MOUNTED:
-            return False
-        target = call.abspaths.get("dir_name")
-        real = None if target is None else paths.links.real(target, call.timestamp_ns, follow=True)
-        return real is None or any(_inside(real, [each]) or _inside(each, [real]) for each in dirs)
-    if call.name == "setns":
-        kind = call.args.get("flags", call.args.get("nstype", 0))
-        return not isinstance(kind, int) or kind == 0 or bool(kind & _CLONE_NEWNS)
-    if call.name.startswith("open_tree"):
-        return not isinstance(flags, int) or bool(flags & _OPEN_TREE_CLONE)
-    return True
+def _own_number(process: Process, file: File, proc: int) -> int:
+    """What the procfs that a file is in calls a process; ``proc`` is the device of the one that pytest sees.
+
+    That one has pytest's numbers, and any other one the process's own. Of a process in a PID namespace of its own
+    pytest's number is known if pytest itself is in none.
+    """
+    is_first = any(each.is_self and each.ns_pid in (None, each.pid) for each in process.chain())
+    return process.pid if process.ns_pid is None or (is_first and file.device == proc) else process.ns_pid
 
 
 def _inside(path: str, dirs: Sequence[str]) -> bool:
     return any(path == each or path.startswith(each.rstrip("/") + "/") for each in dirs)
 
 
-def _outputs() -> set[tuple[int, int]]:
+def outputs() -> set[tuple[int, int]]:
     """The files that pytest's own output goes to, as its capture does, and those it has open that have no name."""
     found = set()
     nameless = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 (their names are numbers)
@@ -316,8 +403,7 @@ def _outputs() -> set[tuple[int, int]]:
             continue  # closed, or no file
         if number > 2 and stream in nameless and status.st_nlink:
             continue
-        device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
-        found.add((device, status.st_ino))
+        found.add(identity_of(status))
     return found
 
 
@@ -455,7 +541,8 @@ class _NoAccess(Question):
         text = os.fspath(path) if isinstance(path, os.PathLike) else path
         literal = isinstance(text, str) and (isinstance(path, os.PathLike) or not set(text) & set("*?["))
         self._literal = str(text) if literal else None
-        self._calls = calls_of("files", table, ops)
+        self._glob = text if isinstance(text, str) and not literal else None
+        self._calls = calls_of("files", table, ops) | mounts.CALLS
 
     def judge(self, recording: Assertions) -> None:
         """Compare all spellings, the real path, and of one file its identity."""
@@ -463,17 +550,17 @@ class _NoAccess(Question):
         answer = Answer(self._calls, "files", doubt="what was touched isn't known")
         events = recording._file_effects()
         paths = _Paths(recording, events)
-        identity = self._identity(recording, paths)
+        wanted = _Wanted(recording, paths, self._literal, self._glob, self._path.accepts)
 
         def judge(event: FileEvent) -> str | None:
             if event.op not in self._ops:
                 return None
             verdict = self._asked.test(event)
             if verdict is not True:
-                verdict = self._more(event, paths, identity, verdict)
+                verdict = wanted.was_touched(event, verdict)
             return "found" if verdict else "unsure" if verdict is None else None
 
-        for verdict, event in events.judged(judge, paths.is_steady):
+        for verdict, event in events.judged(judge, lambda event: wanted.is_steady and paths.is_steady(event)):
             if verdict == "found":
                 tried = "tried: " if event.result == "failed" else ""
                 answer.found.append(Finding(event, f"{tried}{event.op}"))
@@ -481,38 +568,114 @@ class _NoAccess(Question):
                 answer.unsure.append(Finding(event, f"{event.op} of what can't be told"))
         ops = dict.fromkeys(finding.note for finding in answer.found)
         answer.problem = f"was accessed: {', '.join(ops)}"
+        answer.calls |= paths.calls
+        if not answer.found:
+            answer.unsure += [Finding(call, mounts.ELSEWHERE) for call in mounts.again(recording._events(mounts.CALLS))]
         self.forbid(recording, answer)
 
-    def _identity(self, recording: Assertions, paths: _Paths) -> tuple[int, int] | None:
-        """Which file it is, if it is the same one all the time; None if that isn't known."""
-        if self._literal is None or not self._literal.startswith("/"):
-            return None
-        with recording._silently(entirely=True):
+
+class _Wanted:
+    """The file, or the files, that a question about access names, by whatever other name they go."""
+
+    def __init__(
+        self,
+        recording: Assertions,
+        paths: _Paths,
+        literal: str | None,
+        glob: str | None,
+        accepts: Callable[[str], bool] | None,
+    ) -> None:
+        self._paths = paths
+        self._accepts = accepts or (lambda _: False)
+        self._silently = functools.partial(recording._silently, entirely=True)
+        with self._silently():
+            here = os.getcwd()  # noqa: PTH109 (a plain call)
+        self._literal = None if literal is None else posixpath.join(here, literal)
+        self._base = None if literal is None else posixpath.basename(posixpath.normpath(literal))
+        self._folder, self._pattern = "", ""
+        """Of a glob: up to its first component with a magic character, and the rest."""
+        if glob is not None and glob.startswith("/"):
+            parts = glob.split("/")
+            plain = next(place for place, part in enumerate(parts) if set(part) & set("*?["))
+            self._folder, self._pattern = "/".join(parts[:plain]), "/".join(parts[plain:])
+        moving = self._literal or self._folder
+        self.is_steady = not moving or not paths.links.moves(moving)
+        """Whether the names lead to the same all the time."""
+        self._real: dict[int, tuple[frozenset[str], Callable[[str], bool]] | None] = {}
+        self._identity, self._is_alone = self._look()
+
+    def _look(self) -> tuple[tuple[int, int] | None, bool]:
+        """Which file it is, if it is the same one all the time, and whether it has no other name."""
+        if self._literal is None:
+            return None, False
+        with self._silently():
             try:
                 real = os.path.realpath(self._literal)
                 status = os.lstat(real)
             except OSError:
-                return None
-        device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
-        return None if paths.links.made(real) or stat.S_ISDIR(status.st_mode) else (device, status.st_ino)
+                return None, False
+        links = self._paths.links
+        if links.made(real) or links.has_moved(real) or stat.S_ISDIR(status.st_mode):
+            return None, False
+        return identity_of(status), status.st_nlink == 1
 
-    def _more(
-        self, event: FileEvent, paths: _Paths, identity: tuple[int, int] | None, verdict: bool | None
-    ) -> bool | None:
-        """Whether it was that file by another way than its spelling."""
-        if event.file is not None:
-            return True if _identity(event) == identity else verdict
-        if event.path is None or not event.path.startswith("/"):
+    def _names(self, at_ns: int) -> tuple[frozenset[str], Callable[[str], bool]] | None:
+        """The real paths that are asked for, by what the names led to at a time; None if that isn't known."""
+        key = 0 if self.is_steady else at_ns
+        if key not in self._real:
+            self._real[key] = self._resolved(at_ns)
+        return self._real[key]
+
+    def _resolved(self, at_ns: int) -> tuple[frozenset[str], Callable[[str], bool]] | None:
+        links = self._paths.links
+        if self._literal is not None:
+            found = [links.real(self._literal, at_ns, follow=follow) for follow in (False, True)]
+            if links.is_doubtful(self._literal, at_ns):
+                return None
+            return frozenset(name for name in found if name is not None), self._accepts
+        if self._folder:
+            folder = links.real(self._folder, at_ns, follow=True)
+            if folder is None:
+                return None if links.is_doubtful(self._folder, at_ns) else (frozenset(), self._accepts)
+            if folder != self._folder:
+                return frozenset(), text_test("path", f"{glob.escape(folder.rstrip('/'))}/{self._pattern}")
+        return frozenset(), self._accepts
+
+    def was_touched(self, event: FileEvent, verdict: bool | None) -> bool | None:
+        """Whether it was one of them by another way than its spelling, which said ``verdict``."""
+        if event.file is not None and self._identity is not None and _identity(event) == self._identity:
+            return True
+        if event.file is None and (event.path is None or not event.path.startswith("/")):
             return verdict
-        real = paths.of(event)
+        real = self._paths.of(event)
         if real is None:
-            if event.result == "failed":
+            if event.file is not None or event.result == "failed":
                 return verdict
+            if event.op == "probe" and self._paths.is_own_descriptor(event):
+                return verdict  # it looks at what the process has open
             # Another last name is another file, as long as that name isn't followed.
-            last = posixpath.basename(self._literal) if self._literal is not None else None
-            other = last is not None and _follows(event) is False and posixpath.basename(event.path) != last
+            last = posixpath.basename(event.path or "")
+            other = self._base is not None and _follows(event) is False and last != self._base
             return verdict if other else None
-        return True if self._path.accepts is not None and self._path.accepts(real) else verdict
+        names = self._paths.links.names(real, event.timestamp_ns)
+        wanted = self._names(event.timestamp_ns)
+        if names is None or wanted is None:
+            return None
+        if any(name in wanted[0] or wanted[1](name) or self._accepts(name) for name in names):
+            return True
+        return True if event.file is None and self._is_same(real) else verdict
+
+    def _is_same(self, real: str) -> bool:
+        """Whether a name that nobody changed is one of the file's other names."""
+        links = self._paths.links
+        if self._identity is None or self._is_alone or links.made(real) or links.has_moved(real):
+            return False
+        with self._silently():
+            try:
+                status = os.lstat(real)
+            except OSError:
+                return False
+        return identity_of(status) == self._identity
 
 
 # Opening as Python does

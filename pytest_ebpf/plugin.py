@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import secrets
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.unittest import TestCaseFunction
 
 from . import hookspecs, markers, policy
 from .engines.base import LENT
 from .errors import EbpfError, InconclusiveRecording
-from .fixtures import SessionSource, ebpf
+from .fixtures import Fixtures, SessionSource
 from .options import SETTINGS, Settings, add_options, read_settings
 from .stash import LATE, RECORDING, SOURCE
 
-__all__ = ["ebpf"]
+if TYPE_CHECKING:
+    from .recording import Recording
 
+__all__: list[str] = []
+
+ITEM_PHASES = frozenset(markers.ITEM_PHASES)
 _TASKS = Path("/proc/self/task")
 HARNESS = frozenset(int(each.name) for each in _TASKS.glob("*")) - {threading.get_native_id()}
 """The threads that were there before any test code: those of xdist's workers, of an IDE, of a debugger.
@@ -30,6 +38,9 @@ SHARED = pytest.StashKey[tuple[str, str]]()
 """The engine that is lent to the run, if one is, and the address of the recorder that its workers share."""
 BREAKS = (pytest.skip.Exception, pytest.xfail.Exception)
 """What ends a test early and is no failure: what was done before it is judged all the same."""
+OWN_CAPTURE = frozenset({"capfd", "capfdbinary"})
+"""Fixtures of pytest's that capture the output of one test into files of their own."""
+NOTHING: AbstractContextManager[None] = nullcontext()
 EXIT = pytest.StashKey[Any]()
 """What watches the end of the interpreter, if rules of the suite are for it."""
 
@@ -59,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     lent, address = getattr(config, "workerinput", {}).get("ebpf_engine", (lent, address))
     config.stash[SHARED] = (lent, address or secrets.token_hex(16))
     config.stash[SOURCE] = SessionSource(settings, config, HARNESS, address or None, lent or None)
+    config.pluginmanager.register(Fixtures(config.stash[SOURCE]), "ebpf fixtures")
     config.stash[LATE] = []
     policy.suite_layers(config)
     _watch_exit(config)
@@ -183,6 +195,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     __tracebackhide__ = True
     wanted = _phases_of(item)
     source = item.config.stash[SOURCE]
+    source.item = item
     if RECORDING in item.stash:  # of the same test, run before
         del item.stash[RECORDING]
     if wanted:
@@ -217,7 +230,10 @@ def pytest_record_setup(item: pytest.Item) -> Generator[None, None, None]:
             source.get()  # says why it can't; the fixture does so itself
         return (yield)
     with source.phases.around_fixtures("setup"):
-        return (yield)
+        try:
+            return (yield)
+        finally:
+            _note_outputs(item)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -246,8 +262,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     rules = policy.rules_of(item)
     rules.learn(item)
     result = skip = None
+    verdicts: list[Exception | None] = []
+    judged = NOTHING
+    if recording is not None and isinstance(item, TestCaseFunction):
+        judged = _judged_early(item, recording, rules, verdicts)
     try:
-        with phases.call(item, recording):
+        with phases.call(item, recording), judged:
             result = yield
     except BREAKS as raised:
         skip = raised
@@ -262,13 +282,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         try:
             for phase, around in phases.around_method.items():
                 rules.judge(around, phase)
-            if recording.begun or not vars(item).get("_excinfo"):  # else unittest skipped it, or its setUp failed
+            if verdicts:
+                if verdicts[0] is not None:
+                    raise verdicts[0]
+            elif recording.begun or not vars(item).get("_excinfo"):  # else unittest skipped it, or its setUp failed
                 rules.judge(recording, "call")
         except Exception:
             _forget_skip(item)
             raise
-        for text in item.ihook.pytest_ebpf_report(item=item, recording=recording):
-            item.add_report_section("call", "ebpf report", text)
+        if item.config.hook.pytest_ebpf_report.get_hookimpls():  # to find out which ones are for this test takes long
+            for text in item.ihook.pytest_ebpf_report(item=item, recording=recording):
+                item.add_report_section("call", "ebpf report", text)
     if skip is not None:
         raise skip
     policy.check_unchanged(item)
@@ -283,8 +307,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     recording = pyfuncitem.stash.get(RECORDING, None)
     if phases is None or recording is None:
         return (yield)
-    with phases.function_call(pyfuncitem, recording):
-        return (yield)
+    try:
+        with phases.function_call(pyfuncitem, recording):
+            return (yield)
+    finally:
+        _note_outputs(pyfuncitem)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -311,6 +338,7 @@ def pytest_record_teardown(item: pytest.Item) -> Generator[None, None, None]:
     if phases is None:
         return (yield)
     with phases.around_fixtures("teardown"):
+        _note_outputs(item)  # before capfd itself is torn down
         return (yield)
 
 
@@ -324,7 +352,7 @@ def pytest_runtest_makereport(
         settings = item.config.stash[SOURCE].settings
         if settings.trace == "all" or (settings.trace == "failed" and call.excinfo is not None):
             item.add_report_section("call", "kernel events", recording.describe())
-        if settings.summary or item.config.getoption("xmlpath", None):
+        if settings.summary or getattr(item.config.option, "xmlpath", None):
             from .summary import Costs
 
             item.user_properties.extend(Costs.of(recording).properties)
@@ -406,10 +434,11 @@ def _phases_of(item: pytest.Item) -> frozenset[str]:
     """The phases of a test that are recorded."""
     if item.config.option.setupplan:
         return frozenset()
-    wanted: frozenset[str] = policy.rules_of(item).phases & set(markers.ITEM_PHASES)
-    if item.config.stash[SOURCE].settings.export is not None:
-        return frozenset(markers.ITEM_PHASES)
-    if wanted or "ebpf" in getattr(item, "fixturenames", ()) or item.config.stash[SOURCE].settings.records_all:
+    wanted: frozenset[str] = policy.rules_of(item).phases & ITEM_PHASES
+    settings = item.config.stash[SOURCE].settings
+    if settings.export is not None:
+        return ITEM_PHASES
+    if wanted or "ebpf" in getattr(item, "fixturenames", ()) or settings.records_all:
         return wanted | {"call"}
     return wanted
 
@@ -422,6 +451,49 @@ def _is_controller(config: pytest.Config) -> bool:
 def _report_collection(session: pytest.Session, name: str, problem: Exception) -> None:
     report = pytest.CollectReport(name, "failed", str(problem), [])
     session.config.hook.pytest_collectreport(report=report)
+
+
+@contextmanager
+def _judged_early(
+    item: TestCaseFunction, recording: Recording, rules: policy.Rules, verdicts: list[Exception | None]
+) -> Iterator[None]:
+    """Let a method of unittest be judged before its tearDown, which may end what names and sockets are told by.
+
+    A coroutine is judged when all of the call is over.
+    """
+    before = item.obj
+    if inspect.iscoroutinefunction(before):
+        yield
+        return
+
+    def call(*values: Any, **arguments: Any) -> object:
+        __tracebackhide__ = True
+        result = before(*values, **arguments)
+        _note_outputs(item)
+        try:
+            rules.judge(recording, "call")
+        except (AssertionError, InconclusiveRecording) as problem:
+            verdicts.append(problem)
+        else:
+            verdicts.append(None)
+        return result
+
+    item.obj = functools.update_wrapper(call, before)
+    try:
+        yield
+    finally:
+        item.obj = before
+
+
+def _note_outputs(item: pytest.Item) -> None:
+    """Look where the output of a test with a capture of its own goes, before that closes its files."""
+    if OWN_CAPTURE.isdisjoint(getattr(getattr(item, "_request", None), "_fixture_defs", ())):
+        return
+    phases = item.config.stash[SOURCE].phases
+    if phases is None or phases.session.started is None:
+        return
+    for recording in (*phases.recordings.values(), *phases.around_method.values()):
+        recording.note_outputs()
 
 
 def _judge_around(item: pytest.Item, phase: str) -> None:

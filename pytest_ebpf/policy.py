@@ -44,8 +44,16 @@ class Rules:
         subject: Callable[[], Origin] | None = None,
     ) -> None:
         self._by_phase = {phase: tuple(rules) for phase, rules in by_phase.items() if rules}
+        self._answers: dict[str, tuple[Clause, ...]] = {}
+        """What `of` said."""
         self._values: dict[str, Any] = dict(values or {})
         self._subject = subject
+
+    def at(self, subject: Callable[[], Origin]) -> Rules:
+        """The same rules for another test."""
+        rules = Rules({}, self._values, subject)
+        rules._by_phase, rules._answers = self._by_phase, self._answers
+        return rules
 
     def __bool__(self) -> bool:
         return bool(self._by_phase)
@@ -67,9 +75,13 @@ class Rules:
         >>> Rules({}).of("session fixture db")
         ()
         """
-        name = next((known for known in SUITE_PHASES if phase == known or phase.startswith(f"{known} ")), phase)
-        if " fixture " in phase:
-            name = "session fixture"
+        if not self._by_phase:
+            return ()
+        if phase not in self._answers:
+            self._answers[phase] = self._find(_known(phase))
+        return self._answers[phase]
+
+    def _find(self, name: str) -> tuple[Clause, ...]:
         rules = self._by_phase.get("call" if name == _LATE else name, ())
         if name == _LATE:
             return tuple(rule for rule in rules if _forbids(rule.keyword))
@@ -95,7 +107,7 @@ class Rules:
         violated: list[tuple[Clause, str]] = []
         undecided: list[tuple[Clause, str]] = []
         rules = self.of(phase)
-        if rules and recording._is_blank:
+        if rules and recording._is_blank(is_proof_due=self._is_judged_later(phase)):
             rules = tuple(rule for rule in rules if not (rule.is_fixed and _forbids(rule.keyword)))
         for rule in rules:
             try:
@@ -119,6 +131,20 @@ class Rules:
         if place.line is None and self._subject is not None:
             place = self._subject()
         sources.raise_at(place, AssertionError(text) if violated else InconclusiveRecording(text))
+
+    def _is_judged_later(self, phase: str) -> bool:
+        """Whether the end of the same test will ask again whether the programs live: then once is enough."""
+        if phase not in ("setup", "call"):
+            return False
+        return any(rule.keyword.startswith(("no_", "only_")) for rule in self.of("teardown"))
+
+
+@functools.cache
+def _known(phase: str) -> str:
+    """The one of SUITE_PHASES that a phase belongs to, if any."""
+    if " fixture " in phase:
+        return "session fixture"
+    return next((known for known in SUITE_PHASES if phase == known or phase.startswith(f"{known} ")), phase)
 
 
 def _forbids(keyword: str) -> bool:
@@ -161,15 +187,15 @@ def _keep(item: pytest.Item, own: Sequence[Layer]) -> Rules:
         )
     elif suite:
         if _COMMON not in item.config.stash:
-            item.config.stash[_COMMON] = merged(suite, ITEM_PHASES)
-        rules = Rules(item.config.stash[_COMMON], _places(item.config), functools.partial(sources.of_item, item))
+            item.config.stash[_COMMON] = Rules(merged(suite, ITEM_PHASES), _places(item.config))
+        rules = item.config.stash[_COMMON].at(functools.partial(sources.of_item, item))
     item.stash[_RULES] = rules
     item.stash[_MARKS] = _marks(item)
     return rules
 
 
 _NONE = Rules({})
-_COMMON = pytest.StashKey[Mapping[str, Sequence[Clause]]]()
+_COMMON = pytest.StashKey[Rules]()
 """What the suite says to tests that say nothing."""
 _RULES = pytest.StashKey[Rules]()
 _MARKS = pytest.StashKey[tuple[int, ...]]()
@@ -401,7 +427,7 @@ def check(items: Iterable[pytest.Item]) -> None:
             problems.update(dict.fromkeys(known[key]))
         if not problems:
             rules = _keep(item, layers)
-            named = any("tmp_path" in placeholders(rule.value) for rule in rules)
+            named = any("tmp_path" in placeholders(rule.value) for rule in rules if not rule.is_fixed)
             if named and fixtures is not None and "tmp_path" not in fixtures:
                 fixtures.append("tmp_path")
     if problems:
@@ -427,7 +453,10 @@ def _check_keywords(said: Mapping[str, Any], origin: Callable[[str], Origin]) ->
         raise pytest.UsageError(f"{origin('phases')}: expected a list of names, not {phases!r}")
 
 
-def _places(config: pytest.Config) -> dict[str, Any]:
+_PLACES = pytest.StashKey[Mapping[str, Any]]()
+
+
+def _places(config: pytest.Config) -> Mapping[str, Any]:
     """The placeholders that are known without a test."""
 
     def basetemp() -> Path:
@@ -436,4 +465,6 @@ def _places(config: pytest.Config) -> dict[str, Any]:
             raise pytest.UsageError("{basetemp}: pytest's plugin tmpdir is switched off (write the path out)")
         return Path(factory.getbasetemp())
 
-    return {"basetemp": Later(basetemp), "home": Path.home(), "rootdir": config.rootpath}
+    if _PLACES not in config.stash:
+        config.stash[_PLACES] = {"basetemp": Later(basetemp), "home": Path.home(), "rootdir": config.rootpath}
+    return config.stash[_PLACES]

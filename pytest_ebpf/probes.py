@@ -98,7 +98,8 @@ class Probe:
         if left_out:
             raise InconclusiveRecording(
                 f"read {what} of {self._name}: the kernel left out {left_out:,} runs of the program, as another eBPF "
-                "program was at work on that processor (attach it to fewer places, or let it do less in each)"
+                "program was at work on that processor (attach it to fewer places, or let it do less in each; from "
+                "Linux 7.0 on, where RAW_TRACEPOINT_PROBE can be preempted, use TRACEPOINT_PROBE)"
             )
 
     def printed(self) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import mounts
 from .effects import calls_of
 from .events import ProcessEvent
 from .match import effect_query, text_test
@@ -42,28 +44,42 @@ class _NoExec(Question):
     def __init__(self, typed: str, table: Table, allowed: Sequence[Callable[[str], bool]]) -> None:
         self.typed = typed
         self._allowed = allowed
-        self._calls = calls_of("processes", table, frozenset({"exec"}))
+        self._calls = calls_of("processes", table, frozenset({"exec"})) | (mounts.CALLS if allowed else frozenset())
 
     def judge(self, recording: Assertions) -> None:
         """Look at each exec; a path at which there was no program is none."""
         __tracebackhide__ = True
         answer = Answer(self._calls, "processes", doubt="which program was executed isn't known")
         programs: set[str] = set()
+        was_allowed = False
         for event in recording._process_effects():
-            if event.op != "exec" or (event.result == "failed" and event.errno in _NOTHING_THERE):
+            found_nothing = event.result == "failed" and event.errno in _NOTHING_THERE
+            if event.op != "exec" or (found_nothing and not _is_there_now(event, recording)):
                 continue
             spellings = _spellings(event)
             if any(accepts(path) for accepts in self._allowed for path in spellings):
+                was_allowed = True
                 continue
             unknown = self._allowed and "exe" in event.unread and not _is_nameless(event)
             if "op" in event.unread or unknown:
                 answer.unsure.append(Finding(event, "which program isn't known"))
                 continue
+            if found_nothing:
+                answer.unsure.append(Finding(event, f"{event.exe} may have been there, without its interpreter"))
+                continue
             failed = event.result == "failed"
             answer.found.append(Finding(event, f"tried to execute {event.exe}" if failed else ""))
             programs.add(escape(event.exe or "a file without a name"))
         answer.problem = f"executed {', '.join(sorted(programs)[:3])}{' and more' if len(programs) > 3 else ''}"
+        if was_allowed and not answer.found:
+            answer.unsure += [Finding(call, mounts.ELSEWHERE) for call in mounts.again(recording._events(mounts.CALLS))]
         self.forbid(recording, answer)
+
+
+def _is_there_now(event: ProcessEvent, recording: Assertions) -> bool:
+    """Whether there is a program after all: its interpreter or loader may have been what wasn't there."""
+    with recording._silently(entirely=True):
+        return any(map(os.path.exists, event.call.abspaths.values()))
 
 
 def _is_nameless(event: ProcessEvent) -> bool:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from . import report
+from .alike import alike
 from .assertions import Assertions
 from .errors import EbpfError
-from .events import Gap, Process, SyscallEvent
+from .events import FileEvent, Gap, Process, SyscallEvent
 from .notation import escape
 from .scope import Owner, Segments
-from .session import Session
+from .session import CALL_NUMBERS, Session
 from .syscalls import Table
 
 if TYPE_CHECKING:
+    from .alike import Alike
     from .amendments import Amended
     from .probes import Probe
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "undescribed"]
+
+
+@functools.cache
+def undescribed(table: Table) -> frozenset[str]:
+    """The names of calls of which it isn't known what they do."""
+    unnamed = {f"syscall_{number:#x}" for number in range(CALL_NUMBERS) if number not in table}
+    return frozenset(unnamed | {call.name for _, call in table.items() if call.args and call.args[0].name == "arg0"})
 
 
 class Recording(Assertions):
@@ -38,6 +48,7 @@ class Recording(Assertions):
         self._segments: Segments | None = None
         self._opened_ns = 0
         self._probes: list[Probe] = []
+        self._noted: set[tuple[int, int]] = set()
 
     def __repr__(self) -> str:
         if self._segments is None:
@@ -68,9 +79,14 @@ class Recording(Assertions):
     def paused(self) -> Iterator[None]:
         """Nothing that begins inside is recorded, of any thread or process: neither events nor gaps.
 
+        Raises EbpfError when the test is over: it is another one's recording that would pause.
+
         >>> with ebpf.paused():
         ...     warm_up_caches()
         """
+        __tracebackhide__ = True
+        if self.owner.ended_ns is not None:
+            raise EbpfError("pause the recording: its test is over (end what the test started with it)")
         pause = object()
         try:
             self._session.pause(pause)
@@ -154,6 +170,13 @@ class Recording(Assertions):
         end = self._session.end_recording(self) if self._parent is None else self._session.begin_segment()
         self._segments = Segments(self._segments.first, end)
 
+    def note_outputs(self) -> None:
+        """Remember which files pytest's output goes to now, for questions that are asked when it has closed them."""
+        from .places import outputs
+
+        with self._session.unobserved(entirely=True):
+            self._noted |= outputs()
+
     @property
     def begun(self) -> bool:
         """Whether the window was opened."""
@@ -175,9 +198,23 @@ class Recording(Assertions):
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Why absence isn't proven; empty if it is."""
-        gaps = self._session.gaps(self.owner, self._part)
+        gaps = (*self._session.gaps(self.owner, self._part), *self._unknown_calls())
         amended = self._amended(self._part)
         return gaps if amended is None else (*gaps, *amended.gaps)
+
+    def _unknown_calls(self) -> Iterator[Gap]:
+        """Calls that the table doesn't have, as of a newer kernel: what they do isn't known."""
+        calls = alike(self._session.calls(self.owner, self._part, undescribed(self._table)))
+        for kind, one in calls.kinds():
+            if one.errno != "ENOSYS":
+                count = len(calls.of([kind]))
+                yield Gap(
+                    f"process {one.pid} made {count:,} calls {one.name}, which this version doesn't know",
+                    "update pytest-ebpf and system-calls; an assertion on other calls can still be decided",
+                    calls=frozenset(),
+                    count=count,
+                    may_be=self._table.names,
+                )
 
     def _events(self, names: frozenset[str] | None) -> Sequence[SyscallEvent]:
         __tracebackhide__ = True
@@ -195,15 +232,23 @@ class Recording(Assertions):
             return None
         return self._session.amendments.amend(self._session.calls(self.owner, part, None))
 
-    @property
-    def _is_blank(self) -> bool:
-        return self._session.is_blank(self._part)
+    def _is_blank(self, *, is_proof_due: bool = False) -> bool:
+        return self._session.is_blank(self._part, is_proof_due=is_proof_due)
+
+    def _file_context(self) -> Alike[FileEvent] | None:
+        if self._parent is None:
+            return None
+        wider = self._parent._file_context()
+        return self._parent._file_effects() if wider is None else wider
 
     def _ends(self) -> Sequence[SyscallEvent]:
         return self._session.ends(self.owner, self._part)
 
     def _told(self) -> Sequence[SyscallEvent]:
         return self._session.told(self.owner, self._part)
+
+    def _outputs(self) -> Set[tuple[int, int]]:
+        return self._noted if self._parent is None else self._parent._outputs()
 
     def _context(self, names: frozenset[str]) -> Sequence[SyscallEvent] | None:
         return None if self._parent is None else self._calls(self._whole, names)

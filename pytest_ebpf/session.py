@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import effects
 from .decode import (
@@ -36,9 +36,20 @@ from .decode import (
     specs,
 )
 from .engines._ffi import SharedMemory, interpreter_locks
-from .engines.base import BLOBS_BYTES, EVENTS_BYTES, SESSION_OFFSET, TASK_BYTES, TASK_SLOTS, Engine, Started
+from .engines.base import (
+    BLOBS_BYTES,
+    CONTROL_BYTES,
+    EVENTS_BYTES,
+    IDS_OFFSET,
+    LOST_TASKS,
+    SESSION_OFFSET,
+    TASK_BYTES,
+    TASK_SLOTS,
+    Engine,
+    Started,
+)
 from .engines.ring import Ring, RingStuck
-from .engines.spool import HELD, spool_bytes
+from .engines.spool import HELD
 from .engines.variant import of_kernel
 from .errors import EbpfError
 from .events import Gap, Process, SyscallEvent
@@ -58,10 +69,9 @@ CALL_NUMBERS = 512
 SEGMENT_ROWS = 64
 LOSS_ROWS = 72
 SPEC_BYTES = 8
-CONTROL_BYTES = 128
 LOSS_BYTES = LOSS_ROWS * CALL_NUMBERS * 4
 # Fields of struct control, in words of four bytes.
-SEGMENT, ENROLLED, LOST_TASKS, LOST_NOTES, SELF_PID, GENERATION = range(6)
+SEGMENT, ENROLLED, LOST_NOTES, SELF_PID, GENERATION = 0, 1, 3, 4, 5
 LOST_RINGS, LOST_CALLS, TAG, NOW, FIRST, BETWEEN_STAMP, PAUSED_FROM, RUNNER = range(10, 18)
 LOCKS_FROM, LOCKS_TO = 9, 10
 """In words of eight bytes."""
@@ -72,11 +82,13 @@ NEVER = (1 << 32) - 1
 CALL_OFFSET = 16
 TASK_TAG_OFFSET = 108
 TASK_SINCE_OFFSET = 112
-IDS_OFFSET = 152
 STATE_OFFSET = 160
 MUTED_OFFSET = 161
 OWN_TAG_OFFSET = 164
+HANDED_BY_OFFSET = 176
 CERTAIN_OFFSET = 180
+TAG_WORD, OWN_TAG_WORD = TASK_TAG_OFFSET // 4, OWN_TAG_OFFSET // 4
+SINCE_WORD, HANDED_BY_WORD = TASK_SINCE_OFFSET // 4, HANDED_BY_OFFSET // 4
 LIVE_TASK = struct.Struct("<24xQ64xII24x16s12xI4xI")
 """Of struct task: the image, pid, tid, name, pid in its own PID namespace, and the tag of its creation."""
 UNRECORDED, RECORDED = 1, 2
@@ -105,6 +117,14 @@ BY_ENTRY, BY_EXIT = 1, 2
 """What a call adds to the task's counter: at its entry, or at its exit if it had none."""
 ENROLMENTS = 3
 """How often the processes that are there are looked for: until no new one is found."""
+
+
+class Cause(NamedTuple):
+    """Whose doing something is."""
+
+    tag: int
+    since: int | None
+    """In which segment that was certain last, 0 for never; None if it is certain now."""
 
 
 class Session:
@@ -175,6 +195,8 @@ class Session:
         self._local = threading.local()
         self._lock = threading.RLock()
         self._memory: list[SharedMemory | Ring] = []
+        self._holders: set[object] = set()
+        """Of that memory: what goes on in threads that may touch it."""
         self.scope = Scope(self._label_of)
         self._root = "/"
         """The directory of its mount namespace that this process calls so."""
@@ -189,26 +211,31 @@ class Session:
 
         Raises EngineUnavailable or ProbeError, and is then as if never started.
         """
-        started = self.engine.start()
-        maps = started.maps
+        maps: dict[str, int] = {}
         try:
-            spool = SharedMemory(maps["spool"], spool_bytes(started.memory), writable=True)
+            # What takes no programs, while they are still being loaded.
+            maps.update(self.engine.open())
+            spool = SharedMemory(maps["spool"], os.fstat(maps["spool"]).st_size, writable=True)
             self._memory.append(spool)
             self._held = spool.view[8 * HELD : 8 * HELD + 8].cast("Q")
             self._events = self._keep(Ring(maps["events"], EVENTS_BYTES, spool, 0))
             self._blob_ring = self._keep(Ring(maps["blobs"], BLOBS_BYTES, spool, 1))
+            wanted = specs(self.table, CALL_NUMBERS)
+            locks = struct.pack("QQ", *interpreter_locks())
+            started = self.engine.start()
+            maps.update(started.maps)
             row = self._share(maps["controls"], CONTROL_BYTES, started.session)
             row[:] = bytes(CONTROL_BYTES)
             self._control = row.cast("I")
             # Another generation than that of any session that had this row before.
             self._control[GENERATION] = time.monotonic_ns() & NEVER
             self._control[PAUSED_FROM] = NEVER
-            row.cast("Q")[LOCKS_FROM : LOCKS_TO + 1] = memoryview(struct.pack("QQ", *interpreter_locks())).cast("Q")
+            row.cast("Q")[LOCKS_FROM : LOCKS_TO + 1] = memoryview(locks).cast("Q")
             self._tasks = self._share(maps["tasks"], TASK_SLOTS * TASK_BYTES)
             self._loss_rows = self._share(maps["losses"], LOSS_BYTES, started.session)
             self._loss_rows[:] = bytes(LOSS_BYTES)
             captures = self._share(maps["specs"], CALL_NUMBERS * SPEC_BYTES)
-            captures[:] = specs(self.table, CALL_NUMBERS)
+            captures[:] = wanted
             self.started = started
             self.watched = areas(probe.hook for probe in started.probes)
             self.begin_segment()
@@ -234,6 +261,8 @@ class Session:
         if os.getpid() != self._owner:
             return  # a forked child: neither the engine nor the memory is its own
         self.engine.stop()
+        if self._holders:
+            return  # threads that still do what a test gave them
         for memory in self._memory:
             memory.close()
         self._memory.clear()
@@ -247,9 +276,9 @@ class Session:
     def _check_alive(self, *, is_blank: bool = False) -> None:
         """Prove that the programs still run, by a call that is not recorded, as they were told to; else leave a gap.
 
-        That call tells of the programs for system calls alone, which is enough while nothing was recorded: processes,
-        programs and rings begin with one. The engine is then asked how the others are only if it wasn't lately. Where
-        runs may be left out it is asked each time.
+        For use inside `unobserved`, which tells them so. That call tells of the programs for system calls alone, which
+        is enough while nothing was recorded: processes, programs and rings begin with one. The engine is then asked how
+        the others are only if it wasn't lately. Where runs may be left out it is asked each time.
         """
         slot = self._own_slot()
         if not slot:
@@ -258,18 +287,16 @@ class Session:
                 "start fewer processes and threads at one time, or assert in another thread",
             )
             return
-        call = slot * TASK_BYTES + CALL_OFFSET
-        counter = self._tasks[call : call + 8].cast("Q")
-        with self.unobserved():
-            for _ in range(POKES):
-                before = counter[0]
-                reached = self.engine.poke()
-                counted = counter[0] - before
-                alive = counted == (BY_ENTRY if reached else BY_EXIT)
-                if alive and self._tasks[slot * TASK_BYTES + STATE_OFFSET] != UNRECORDED:
-                    break
-            else:
-                self._tell_damage("the eBPF programs no longer run: somebody detached them or killed their keeper")
+        start = slot * TASK_BYTES
+        counter, place = self._tasks.cast("Q"), (start + CALL_OFFSET) // 8
+        for _ in range(POKES):
+            before = counter[place]
+            reached = self.engine.poke()
+            alive = counter[place] - before == (BY_ENTRY if reached else BY_EXIT)
+            if alive and self._tasks[start + STATE_OFFSET] != UNRECORDED:
+                break
+        else:
+            self._tell_damage("the eBPF programs no longer run: somebody detached them or killed their keeper")
         now = time.monotonic_ns()
         is_known = self._is_examined or (is_blank and now - self._examined_ns < LATELY_NS)
         if self._is_preemptible or not is_known:
@@ -404,9 +431,12 @@ class Session:
         """Record no more what a test included."""
         if not self._included:
             return
+        assert self.started is not None
         mine = {number for number, owner in enumerate(self._owner_of) if owner in self._included}
         words = self._tasks.cast("I")
         for slot in self.scope.slots:
+            if self._tasks[slot * TASK_BYTES + SESSION_OFFSET] != self.started.session:
+                continue  # it ended, and another worker's task has its slot
             for offset in (OWN_TAG_OFFSET, TASK_TAG_OFFSET):
                 place = (slot * TASK_BYTES + offset) // 4
                 if words[place] & NUMBER in mine:
@@ -449,58 +479,129 @@ class Session:
         self.last_segment = len(self._owner_of) - 1
         return self.last_segment
 
-    def begin_test(self, owner: Owner) -> None:
-        """Drop what an earlier test recorded, and the pauses it left: a new test is current."""
+    def begin_test(self, owner: Owner, label: str) -> None:
+        """Drop what an earlier test recorded, and the pauses it left: a new test is current, in its first phase."""
         if self.started is None:
             return  # a forked child that runs on: it can't record
         self._pauses.clear()
         self._open.clear()
         self._release_included()
-        self._control[RUNNER] = self._own_slot()
+        self._control[RUNNER] = slot = self._own_slot()
         self.runner = threading.get_ident()
         # An exception of a signal handler may have left this behind.
-        self._tasks[self._own_slot() * TASK_BYTES + MUTED_OFFSET] = 0
+        self._tasks[slot * TASK_BYTES + MUTED_OFFSET] = 0
         self.forget()
         owner.first = self._kept_from = self.last_segment + 1
         self._control[FIRST] = owner.first
         self._is_examined = False
         self._lapses.clear()
         self._lost_before = {word: self._control[word] for word in (LOST_NOTES, LOST_RINGS, LOST_HOOKS)}
-        self.begin_phase(owner, owner.name)
+        self.begin_phase(owner, label)
 
     def begin_phase(self, owner: Owner, label: str) -> None:
         """Name what follows; ``label`` is the test with its phase, or the fixture."""
-        self.current = owner
-        self.label = label
+        self.name_phase(owner, label)
         self.begin_segment()
 
+    def name_phase(self, owner: Owner, label: str) -> None:
+        """Likewise, where a segment begins at once."""
+        self.current = owner
+        self.label = label
+
     def acts_for(self, owner: Owner) -> bool:
-        """Whether what this thread does is certainly this owner's."""
-        return self.current is owner and threading.get_ident() == self.runner
+        """Whether what this thread does is certainly this owner's, and recorded."""
+        is_current = self.current is owner and threading.get_ident() == self.runner
+        return is_current and bool(self._control[SEGMENT])
 
     @contextmanager
     def acting_for(self, owner: Owner) -> Iterator[None]:
-        """While this thread does what a callback of a test says, which need not be the current one."""
-        if self.started is None:
-            yield
-            return
-        tag = owner.first if owner.call is None else owner.call.first
-        if threading.get_ident() == self.runner:
-            self._words[TAG] = self._control[TAG] = tag
+        """While this thread does what a callback of a test says, which need not be the current one.
+
+        The runner isn't at pytest's own work then: outside of windows, it is as any other thread.
+        """
+        with self._memory_held() as is_there:
+            if not is_there:
+                yield
+                return
+            tag = owner.first if owner.call is None else owner.call.first
+            is_runner = threading.get_ident() == self.runner
+            if is_runner and self._control[SEGMENT]:
+                self._words[TAG] = self._control[TAG] = tag
+                try:
+                    yield
+                finally:
+                    self._words[TAG] = self._control[TAG] = self._tag
+                return
+            task = self._task(self._own_slot())
+            words = task.cast("I")
+            before = task[CERTAIN_OFFSET], words[TAG_WORD], words[SINCE_WORD]
+            runner = self._control[RUNNER]
+            try:
+                task[CERTAIN_OFFSET], words[TAG_WORD], words[SINCE_WORD] = 1, tag, self.last_segment
+                if is_runner:
+                    self._control[RUNNER] = 0
+                yield
+            finally:
+                if self.started is not None:
+                    if is_runner:
+                        self._control[RUNNER] = runner
+                    task[CERTAIN_OFFSET], words[TAG_WORD], words[SINCE_WORD] = before
+
+    def cause(self) -> Cause | None:
+        """Whose doing it is what this thread does now, as one that it starts now would take it over."""
+        with self._memory_held() as is_there:
+            if not is_there:
+                return None
+            slot = self._own_slot()
+            if slot == self._control[RUNNER]:
+                return Cause(self._control[TAG], None)
+            task = self._task(slot)
+            words = task.cast("I")
+            since = words[SINCE_WORD]
+            is_certain = task[CERTAIN_OFFSET] or since >= self._control[FIRST]
+            return Cause(words[TAG_WORD], None if is_certain else since)
+
+    @contextmanager
+    def working_for(self, cause: Cause | None) -> Iterator[None]:
+        """While this thread does work that another one gave it, as a thread would that was started for it.
+
+        So the kernel's signs go on to tell: of a wait that a later test ends, what follows is that one's.
+        """
+        with self._memory_held() as is_there:
+            slot = self._own_slot() if is_there else 0
+            if cause is None or not cause.tag or not slot or slot == self._control[RUNNER]:
+                yield
+                return
+            task = self._task(slot)
+            words = task.cast("I")
+            own = words[OWN_TAG_WORD]
+            if not own or task[CERTAIN_OFFSET]:  # it serves the test runner, or a callback that is a test's already
+                yield
+                return
+            words[HANDED_BY_WORD] = 0
+            words[OWN_TAG_WORD] = words[TAG_WORD] = cause.tag
+            words[SINCE_WORD] = self.last_segment if cause.since is None else cause.since
             try:
                 yield
             finally:
-                self._words[TAG] = self._control[TAG] = self._tag
-            return
-        task = self._tasks[self._own_slot() * TASK_BYTES :][:TASK_BYTES]
-        words = task.cast("I")
-        before = task[CERTAIN_OFFSET], words[TASK_TAG_OFFSET // 4], words[TASK_SINCE_OFFSET // 4]
-        task[CERTAIN_OFFSET] = 1
-        words[TASK_TAG_OFFSET // 4], words[TASK_SINCE_OFFSET // 4] = tag, self.last_segment
+                if self.started is not None:
+                    # On its way to the next piece it still is at this one, as one that was woken for it.
+                    words[OWN_TAG_WORD] = own
+                    words[HANDED_BY_WORD] = words[TAG_WORD]
+
+    def _task(self, slot: int) -> memoryview:
+        """The memory of one task."""
+        return self._tasks[slot * TASK_BYTES :][:TASK_BYTES]
+
+    @contextmanager
+    def _memory_held(self) -> Iterator[bool]:
+        """While a thread may touch the shared memory, which then stays, also past the session's end; if it's there."""
+        holder = object()
+        self._holders.add(holder)
         try:
-            yield
+            yield self.started is not None
         finally:
-            task[CERTAIN_OFFSET], words[TASK_TAG_OFFSET // 4], words[TASK_SINCE_OFFSET // 4] = before
+            self._holders.discard(holder)
 
     def pause(self, pause: object) -> None:
         """Record nothing until this pause is over."""
@@ -550,6 +651,9 @@ class Session:
     def forget(self) -> None:
         """Drop what is recorded so far: no window needs it."""
         with self._lock:
+            self._drain()
+            if not (self._store.blocks or self._losses or self._is_torn):
+                return  # there is nothing
             self._control[GENERATION] = self._control[GENERATION] + 1 & NEVER
             self._drain()
             self.find_late()
@@ -797,10 +901,11 @@ class Session:
                 *self._undecoded(owner, mine, part, flying),
             )
 
-    def is_blank(self, part: Segments) -> bool:
+    def is_blank(self, part: Segments, *, is_proof_due: bool = False) -> bool:
         """Whether it is certain that nothing at all was recorded since the current test began, which has this part.
 
-        Quickly told: False may also mean that a longer look is needed.
+        Quickly told: False may also mean that a longer look is needed. If ``is_proof_due``, the same test asks again:
+        that the programs were alive so far is proven then, too.
         """
         if self.amendments is not None or (self.started is not None and self.started.missing):
             return False
@@ -810,7 +915,8 @@ class Session:
             self._drain()
             if is_flying or self._store.blocks:
                 return False
-            self._check_alive(is_blank=True)
+            if not is_proof_due:
+                self._check_alive(is_blank=True)
             return not (self._broken or self._lapses) and not any(self._control[word] for word in LOSSES)
 
     def living(self, owner: Owner, part: Segments) -> list[Process]:
@@ -870,6 +976,7 @@ class Session:
                 "start them in a fixture that the test uses, or end them with the test that starts them",
                 calls=None if foreign else frozenset(calls),
                 count=calls.total(),
+                at_most=True,
             )
 
     def find_late(self) -> None:
@@ -947,6 +1054,8 @@ class Session:
         """To the end of the events first: their blobs are then there already."""
         end = self._events.written
         blobs_end = self._blob_ring.written
+        if end == self._events.position and blobs_end == self._blob_ring.position:
+            return
         try:
             while region := self._blob_ring.take(blobs_end):
                 self._store.take_blobs(region, only_of_notes=self._is_full)

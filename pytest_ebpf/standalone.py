@@ -31,6 +31,6 @@ def running(engine: str) -> Iterator[Session]:
 def begin(session: Session, name: str) -> Recording:
     """A recording, not open yet; what was recorded before is dropped."""
     owner = Owner(Kind.TEST, name)
-    session.begin_test(owner)
+    session.begin_test(owner, owner.name)
     session.begin_phase(owner, name)
     return Recording(session, owner)

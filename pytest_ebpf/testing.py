@@ -32,7 +32,7 @@ from .decode import (
     EventFlag,
     NoteKind,
 )
-from .engines.base import BLOBS_BYTES, EVENTS_BYTES, MEMORY_BYTES, TASK_BYTES, TASK_SLOTS, Probe, Started
+from .engines.base import BLOBS_BYTES, EVENTS_BYTES, IDS_OFFSET, MEMORY_BYTES, TASK_BYTES, TASK_SLOTS, Probe, Started
 from .engines.ring import HEADER_BYTES
 from .engines.spool import spool_bytes
 from .events import Address, File, Socket
@@ -48,6 +48,7 @@ SEQUENCE_BITS = 40
 RING_CALLS = 1 << 62
 """The first number of an operation on an io_uring, apart from those of calls."""
 AT_FDCWD = -100
+UNIX = int(socket.AF_UNIX).to_bytes(2, "little")
 PAGE = mmap.PAGESIZE
 RINGS = {"events": EVENTS_BYTES, "blobs": BLOBS_BYTES}
 ARGV_PIECE_BYTES = 4096
@@ -118,27 +119,29 @@ class FakeEngine:
     def prepare(self) -> None:
         """Has nothing to prepare."""
 
+    def open(self) -> dict[str, int]:
+        """See engines.base.Engine."""
+        rings = {name: 2 * PAGE + size for name, size in RINGS.items()}
+        return self._make({**rings, "spool": spool_bytes(self.memory)})
+
     def start(self) -> Started:
         """See engines.base.Engine. Raises ``problem``."""
         self.starts += 1
         if self.problem is not None:
             raise self.problem
-        sizes = {
-            **{name: 2 * PAGE + 2 * size for name, size in RINGS.items()},
-            "spool": spool_bytes(self.memory),
-            "controls": PAGE,
-            "tasks": TASK_SLOTS * TASK_BYTES,
-            "losses": layout.LOSS_BYTES,
-            "specs": PAGE,
-        }
+        tables = {"tasks": TASK_SLOTS * TASK_BYTES, "losses": layout.LOSS_BYTES}
+        maps = self._make({"controls": PAGE, "specs": PAGE, **tables})
+        self.running = True
+        probes = (Probe("on_sys_enter", "raw_tp/sys_enter"),)
+        return Started(self.name, "fake 1.0", maps, 0, probes, memory=self.memory)
+
+    def _make(self, sizes: dict[str, int]) -> dict[str, int]:
         maps: dict[str, int] = {}
         for name, size in sizes.items():
             maps[name] = os.memfd_create(f"fake-{name}")
             os.ftruncate(maps[name], -(-size // PAGE) * PAGE)
             self._memory[name] = mmap.mmap(maps[name], PAGE if name == "spool" else 0)
-        self.running = True
-        probes = (Probe("on_sys_enter", "raw_tp/sys_enter"),)
-        return Started(self.name, "fake 1.0", maps, 0, probes, memory=self.memory)
+        return maps
 
     def enrol(self, pid: int, tag: int) -> None:
         """See engines.base.Engine."""
@@ -191,7 +194,7 @@ class FakeEngine:
         session.start()
         try:
             test = Owner(Kind.TEST, "test_fake.py::test_it")
-            session.begin_test(test)
+            session.begin_test(test, test.name)
             session.begin_phase(test, f"{test.name} (call)")
             recording = Recording(session, test)
             recording.open()
@@ -223,7 +226,8 @@ class FakeEngine:
 
         ``args`` are the registers, of which the last may be left out: then a directory is AT_FDCWD, the
         rest is 0. ``ret`` is what the kernel returns: a negative errno for a failure. ``path`` is a string
-        for each path argument; relative ones start from ``base`` (default: the working directory).
+        for each path argument; relative ones, also of unix sockets, start from ``base`` (default: the working
+        directory).
         ``file`` is what each descriptor among the arguments stands for: a path, the other end of a connected
         socket, or a `File`. ``result`` is that of the descriptor that the call returns (default: the file opened,
         a new socket, the same file; empty: it was not seen). ``address`` are the socket addresses of the call, other
@@ -363,7 +367,7 @@ class FakeEngine:
             self._emit(task, 0, EventFlag.NO_RETURN)
         status = code << 8 | signal
         self._note(NoteKind.EXIT, task, (status, 0 if alone else status, 0, 0, 0, task.slot), task.tag)
-        self._store("tasks", task.slot * TASK_BYTES + layout.IDS_OFFSET, 0, 8)
+        self._store("tasks", task.slot * TASK_BYTES + IDS_OFFSET, 0, 8)
         del self._tasks[tid]
 
     def lose(self, name: str, count: int) -> None:
@@ -378,7 +382,7 @@ class FakeEngine:
 
     def _stamp(self, task: _Task) -> int:
         """What the call of a task is stamped with, and whose it is; 0 if it isn't recorded. As scope.h has it."""
-        segment, tag, now, first, between, paused_from = (
+        segment, tag, now, first, between, paused_from, runner = (
             self._load("controls", word * 4, 4)
             for word in (
                 layout.SEGMENT,
@@ -387,9 +391,10 @@ class FakeEngine:
                 layout.FIRST,
                 layout.BETWEEN_STAMP,
                 layout.PAUSED_FROM,
+                layout.RUNNER,
             )
         )
-        is_runner = task.tid == os.getpid()
+        is_runner = task.slot == runner
         if is_runner:
             task.tag, task.since = tag, now
         if segment or not task.tag:
@@ -410,7 +415,7 @@ class FakeEngine:
         self._slots += 1
         slot = self._slots
         self._tasks[tid] = _Task(tid, pid, slot, image, tag, comm, slot << SEQUENCE_BITS)
-        self._store("tasks", slot * TASK_BYTES + layout.IDS_OFFSET, pid << 32 | tid, 8)
+        self._store("tasks", slot * TASK_BYTES + IDS_OFFSET, pid << 32 | tid, 8)
         return self._tasks[tid]
 
     def _describe(self, call: int, kind: int, said: _Said) -> tuple[int, int]:
@@ -432,6 +437,8 @@ class FakeEngine:
         if said.addresses and not said.is_out:
             for sockaddr in said.addresses:
                 lost |= self._blob(call, BlobKind.ADDRESS, said.place("address"), sockaddr, kind)
+                if sockaddr[:2] == UNIX and sockaddr[2:3] not in (b"", b"\0", b"/"):
+                    lost |= self._word(call, BlobKind.BASE, said.place("address"), self._identify(said.base), kind)
         if said.argv:
             lost |= self._send_argv(call, said.place("argv"), said.argv, kind)
         return identity, lost
@@ -498,7 +505,7 @@ class FakeEngine:
         self._count(layout.LOST_CALLS, count)
 
     def _push(self, ring: str, data: bytes) -> bool:
-        """Write one record, twice, since the kernel maps a ring twice in a row; False if it is full."""
+        """Write one record; False if the ring is full."""
         record = len(data).to_bytes(4, "little") + bytes(HEADER_BYTES - 4) + data
         record += bytes(-len(record) % 8)
         size = RINGS[ring]
@@ -508,11 +515,9 @@ class FakeEngine:
             return False
         memory, first = self._memory[ring], 2 * PAGE
         start = produced % size
-        memory[first + start : first + start + len(record)] = record
-        wrapped = max(start + len(record) - size, 0)
-        memory[first : first + wrapped] = record[len(record) - wrapped :]
-        kept = len(record) - wrapped
-        memory[first + size + start : first + size + start + kept] = record[:kept]
+        kept = min(len(record), size - start)
+        memory[first + start : first + start + kept] = record[:kept]
+        memory[first : first + len(record) - kept] = record[kept:]
         self._store(ring, PAGE, produced + len(record), 8)
         return True
 

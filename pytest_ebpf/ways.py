@@ -571,9 +571,9 @@ def _io_uring_connect(place: Place) -> Iterator[None]:
     ring.run(Ring.CONNECT, sock.fileno(), ctypes.addressof(name), offset=16)
 
 
-@_way("udp", "a send by io_uring")
+@_way("tcp", "a send by io_uring")
 def _io_uring_send(place: Place) -> Iterator[None]:
-    sock = place.connected()
+    sock = place.connected(socket.SOCK_STREAM)
     ring = place.stack.enter_context(Ring())
     data = ctypes.create_string_buffer(b"x")
     yield

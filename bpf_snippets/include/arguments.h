@@ -39,3 +39,29 @@ INLINE void take_root(struct event *event, u64 arg)
 	if ((u64)root.dentry != c->root || (u64)root.mnt != c->root_mnt)
 		take_word(event, BLOB_ROOT, arg, identify_directory((void *)FIELD(fs, root)));
 }
+
+/* Where a path starts from. */
+enum from {
+	FROM_NOWHERE = 0,
+	FROM_DIRECTORY = 1,
+	FROM_ROOT = 2,
+};
+
+/* Likewise the path of a unix socket, if the address that was taken just now is one. */
+INLINE u32 start_of_name(struct event *event)
+{
+	struct blob *blob = present_blob();
+	if (!blob || blob->call != event->call || blob->kind != BLOB_ADDRESS || blob->size < 3 ||
+		*(u16 *)blob->data != AF_UNIX || !blob->data[2])
+		return FROM_NOWHERE;
+	return blob->data[2] == '/' ? FROM_ROOT : FROM_DIRECTORY;
+}
+
+/* Records the one or the other, or both. */
+INLINE void take_start(struct event *event, u64 arg, s32 dirfd, u32 from)
+{
+	if (from & FROM_DIRECTORY)
+		take_base(event, arg, dirfd);
+	if (from & FROM_ROOT)
+		take_root(event, arg);
+}

@@ -27,18 +27,17 @@ INLINE void introduce(struct event *event, struct task *task, struct task_struct
 INLINE void take_exe(struct event *event, struct file *file)
 {
 	struct path path;
-	if (!file || bpf_probe_read_kernel(&path, sizeof(path), FIELD(file, f_path)) ||
+	struct inode *inode = file ? READ(file, f_inode) : 0;
+	if (!inode || bpf_probe_read_kernel(&path, sizeof(path), FIELD(file, f_path)) ||
 		emit_word(event->call, event->kind, BLOB_EXE, 0,
-			identify_path((u64)path.mnt, (u64)path.dentry, (u64)READ(file, f_inode))))
+			identify_path((u64)path.mnt, (u64)path.dentry, (u64)inode, READ(inode, i_ino))))
 		event->lost |= 1;
 }
 
 /* Where pytest's own root directory is in its mount namespace: what it calls "/". */
 INLINE void take_own_root(struct event *event, struct control *c)
 {
-	struct dentry *root = (void *)c->root;
-	if (emit_word(event->call, event->kind, BLOB_ROOT, 0,
-		    identify_path(c->root_mnt, c->root, (u64)READ(root, d_inode))))
+	if (emit_word(event->call, event->kind, BLOB_ROOT, 0, identify_entry(c->root_mnt, (void *)c->root)))
 		event->lost |= 1;
 }
 
@@ -136,6 +135,7 @@ INLINE int enrol(struct task_struct *each)
 	*here = order->session;
 	task->own_tag = task->event.tag = order->tag;
 	task->event.since = c->now;
+	task->handed_by = 0;
 	__builtin_memset(event, 0, sizeof(*event));
 	introduce(event, task, each, slot);
 	struct task_struct *parent = READ(READ(each, group_leader), real_parent);

@@ -149,8 +149,8 @@ struct task {
 	u8 session;    /* whose task it is: an index of `controls` */
 	u32 own_tag;   /* of its creation; event.tag is that of whoever gave it what it does now */
 	u32 woken;     /* tag of the task that ended the wait; 0 = it did not sleep */
-	u32 wait_at;   /* what it waits on: a descriptor, or the low half of a lock's address */
-	u32 handed_at; /* what it waited on when it was given work */
+	u32 wait_at;   /* the descriptor that it waits on */
+	u32 handed_by; /* tag of the work that a test gave it last, while that was the current one */
 	u8 certain;    /* set by user space while it knows whose work it is */
 	u8 restart;    /* how its last call was broken off by a signal: see restarts.h */
 	u8 pad[2];
@@ -225,6 +225,8 @@ enum wait {
 	WAIT_DATA = 7,         /* for what somebody sends to argument 0 */
 	WAIT_SLEEP = 8,        /* for the clock alone */
 	WAIT_HASTY = 9,        /* of a task: for descriptors, but told not to wait */
+	WAIT_OTHER = 10,       /* for a message, a signal, a child: what it got without sleep, if not 0, was there */
+	WAIT_TURN = 11,        /* for a lock on a file, or operations: without sleep it got nothing */
 };
 
 enum spec_flag {

@@ -1,7 +1,8 @@
 /* Which file: an identity for each open file or directory, and its name once for each identity.
  * An identity is a hash over the chain of directory entries and mounts up to the root, with each entry's address,
  * name hash and sequence number. The kernel counts the sequence up when an entry is moved or removed, so a rename
- * anywhere above gives a new identity, and the name is sent again.
+ * anywhere above gives a new identity, and the name is sent again. The inode's number is in it, too: a file that comes
+ * after another one may have its memory, name and place.
  * Costs one read of kernel memory a path component.
  */
 #pragma once
@@ -25,6 +26,7 @@ struct super_block {
 } PRESERVE;
 struct inode {
 	u16 i_mode;
+	u32 i_rdev;
 	struct super_block *i_sb;
 	unsigned long i_ino;
 } PRESERVE;
@@ -72,6 +74,12 @@ INLINE u64 mix(u64 hash, u64 word)
 	return hash ^ hash >> 29;
 }
 
+/* Where the hash of an identity begins; each word is mixed by itself, as alike ones would make up for each other. */
+INLINE u64 mix_inode(u64 inode, u64 ino)
+{
+	return mix(mix(0, inode), ino);
+}
+
 INLINE struct mount *mount_of(struct vfsmount *mnt)
 {
 	return (void *)mnt - OFFSET(struct mount, mnt);
@@ -99,6 +107,11 @@ INLINE struct mount *mount_of(struct vfsmount *mnt)
 #define FILE_BYTES 80
 #define FILE_PART(part, file, type, field)                                                                             \
 	(OFFSET(struct file, field) <= FILE_BYTES - 8 ? PART(part, 0, type, struct file, field) : READ(file, field))
+
+/* Of a struct inode what tells which one it is; as above. */
+#define INODE_BYTES 80
+#define INODE_PART(part, inode, type, field)                                                                           \
+	(OFFSET(struct inode, field) <= INODE_BYTES - 8 ? PART(part, 0, type, struct inode, field) : READ(inode, field))
 
 /* Where a walk stands. */
 struct walk {
@@ -248,10 +261,10 @@ INLINE void identify_pseudo(struct walk *at)
 	at->identity = mix(at->identity, (u64)at->dentry);
 }
 
-/* The identity of a path, a struct vfsmount * and a struct dentry *; sends its name if user space doesn't have it. 0 if it
- * can't be told. A global function, verified once: hence plain numbers for pointers.
+/* The identity of a path, a struct vfsmount * and a struct dentry *, and of the inode there with its number; sends its name
+ * if user space doesn't have it. 0 if it can't be told. A global function, verified once: hence plain numbers for pointers.
  */
-GLOBAL u64 identify_path(u64 mnt, u64 dentry_address, u64 inode_address)
+GLOBAL u64 identify_path(u64 mnt, u64 dentry_address, u64 inode_address, u64 ino)
 {
 	struct inode *inode = (void *)inode_address;
 	struct dentry *dentry = (void *)dentry_address;
@@ -262,11 +275,11 @@ GLOBAL u64 identify_path(u64 mnt, u64 dentry_address, u64 inode_address)
 		return 0;
 	at->dentry = dentry;
 	enter_mount(at, mount_of((void *)mnt));
-	at->identity = inode_address;
+	at->identity = mix_inode(inode_address, ino);
 	bpf_loop(WALK_STEPS, identity_step, at, 0);
 	if (at->pseudo) {
 		at->dentry = dentry;
-		at->identity = mix(inode_address, READ(inode, i_ino));
+		at->identity = mix_inode(inode_address, ino);
 		identify_pseudo(at);
 	}
 	u64 identity = (at->identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
@@ -299,11 +312,18 @@ GLOBAL u64 identify_path(u64 mnt, u64 dentry_address, u64 inode_address)
 	return identity;
 }
 
+/* The identity of what stands at a directory entry. */
+INLINE u64 identify_entry(u64 mnt, struct dentry *dentry)
+{
+	struct inode *inode = READ(dentry, d_inode);
+	return identify_path(mnt, (u64)dentry, (u64)inode, READ(inode, i_ino));
+}
+
 /* The identity of a directory that a struct path names. */
 INLINE u64 identify_directory(struct path *path)
 {
 	struct path start;
 	if (bpf_probe_read_kernel(&start, sizeof(start), path))
 		return 0;
-	return identify_path((u64)start.mnt, (u64)start.dentry, (u64)READ(start.dentry, d_inode));
+	return identify_entry((u64)start.mnt, start.dentry);
 }

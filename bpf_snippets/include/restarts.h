@@ -22,13 +22,16 @@ INLINE bool is_foreign(void)
 	return FOREIGN_ABI_WORD(current) & FOREIGN_ABI_BITS;
 }
 
-/* At the exit of a call. */
+INLINE bool is_broken_off(s64 ret)
+{
+	return ret == -ERESTART_RESTARTBLOCK || (ret <= -ERESTARTSYS && ret >= -ERESTARTNOHAND);
+}
+
+/* At the exit of a call that was broken off. */
 INLINE void expect_restart(struct task *task, struct pt_regs *regs, u8 state, s64 ret)
 {
 	struct event *event = &task->event;
 	bool block = ret == -ERESTART_RESTARTBLOCK;
-	if (!block && (ret > -ERESTARTSYS || ret < -ERESTARTNOHAND))
-		return;
 	u32 nr = number_at_exit(regs);
 	if (nr >= CALL_NUMBERS || is_foreign())
 		return;

@@ -22,7 +22,7 @@ MAP_ARRAY(tasks, struct task, TASK_SLOTS, BPF_F_MMAPABLE);
 MAP_ARRAY(losses, struct lost_table, SESSIONS, BPF_F_MMAPABLE);
 MAP_ARRAY(slots, struct slot_quad, TID_LIMIT / 4, BPF_F_MMAPABLE);
 MAP_KEYED(claims, BPF_MAP_TYPE_HASH, u32, u8, TASK_SLOTS, 0);
-MAP_KEYED(known, BPF_MAP_TYPE_LRU_HASH, u64, u64, 65536, 0);
+MAP_KEYED(known, BPF_MAP_TYPE_LRU_HASH, u64, u64, 16384, 0); /* what falls out is sent again */
 MAP_ARRAY(recent, u64, RECENT_IDENTITIES, 0);
 MAP_PERCPU(scratch, struct blob);
 MAP_PERCPU(session_here, u32); /* of the task that the running program looks at: see enter() */
@@ -133,6 +133,11 @@ INLINE void attribute(struct task *task, u32 slot, struct control *c)
 		return;
 	task->event.tag = c->tag;
 	task->event.since = c->now;
+}
+
+INLINE bool is_of_this_test(u32 tag, struct control *c)
+{
+	return (tag & SEGMENT_NUMBER) >= c->first;
 }
 
 /* What a call of the task that begins now is stamped with; 0 = it isn't recorded. */

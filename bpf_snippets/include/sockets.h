@@ -78,7 +78,7 @@ INLINE u64 inode_of_socket(struct sock *sk)
 /* The identity of a socket in its present state; sends its addresses if user space doesn't have them.
  * A function of its own, so that its stack adds to none of a path's.
  */
-GLOBAL u64 identify_socket(u64 file_address, u64 inode_address)
+GLOBAL u64 identify_socket(u64 file_address, u64 inode_address, u64 ino)
 {
 	struct file *file = (void *)file_address;
 	struct inode *inode = (void *)inode_address;
@@ -111,7 +111,7 @@ GLOBAL u64 identify_socket(u64 file_address, u64 inode_address)
 		peer = READ((struct unix_sock *)sk, peer);
 		note->peer_ino = inode_of_socket(peer);
 	}
-	u64 identity = mix(mix((u64)inode, (u64)sk), family);
+	u64 identity = mix(mix(mix_inode(inode_address, ino), (u64)sk), family);
 	u64 *words = (void *)note;
 	for (u32 i = 0; i < sizeof(*note) / 8; i++)
 		identity = mix(identity, words[i]);
@@ -146,9 +146,11 @@ GLOBAL u64 identify(u64 file_address)
 		return 0;
 	u8 *part = blob->data;
 	struct inode *inode = FILE_PART(part, file, struct inode *, f_inode);
-	if ((READ(inode, i_mode) & S_IFMT) == S_IFSOCK)
-		return identify_socket(file_address, (u64)inode);
 	u64 mnt = (u64)FILE_PART(part, file, struct vfsmount *, f_path.mnt);
 	u64 dentry = (u64)FILE_PART(part, file, struct dentry *, f_path.dentry);
-	return identify_path(mnt, dentry, (u64)inode);
+	bpf_probe_read_kernel(part, INODE_BYTES, inode); /* or zeros */
+	u64 ino = INODE_PART(part, inode, unsigned long, i_ino);
+	if ((INODE_PART(part, inode, u16, i_mode) & S_IFMT) == S_IFSOCK)
+		return identify_socket(file_address, (u64)inode, ino);
+	return identify_path(mnt, dentry, (u64)inode, ino);
 }

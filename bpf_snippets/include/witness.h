@@ -14,6 +14,8 @@ struct witness {
 	u64 open_call;                  /* the call in which the kernel opened the file below */
 	u64 opened;                     /* its identity */
 	u64 created;
+	u64 room_call; /* the call that waits for an address */
+	u64 room;      /* of so many bytes: the kernel writes no more, but tells the length of the whole */
 };
 MAP_ARRAY(witnesses, struct witness, TASK_SLOTS, 0); /* by task slot */
 
@@ -22,6 +24,13 @@ INLINE struct witness *witness_of(struct event *event)
 {
 	u32 slot = event->call >> 40;
 	return slot < TASK_SLOTS ? bpf_map_lookup_elem(&witnesses, &slot) : 0;
+}
+
+/* How long an address can be that the call passed, or was given. */
+INLINE u64 room_of(struct event *event)
+{
+	struct witness *witness = witness_of(event);
+	return witness && witness->room_call == event->call ? witness->room : ~0ull;
 }
 
 /* The blob is the address that the call passed, as it was when it began. */

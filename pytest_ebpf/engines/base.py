@@ -15,10 +15,13 @@ else:
 
 __all__ = [
     "BLOBS_BYTES",
+    "CONTROL_BYTES",
     "ENGINES",
     "EVENTS_BYTES",
+    "IDS_OFFSET",
     "LENT",
     "LENT_TO",
+    "LOST_TASKS",
     "MEMORY_BYTES",
     "SESSIONS",
     "SESSION_OFFSET",
@@ -39,8 +42,12 @@ LENT_TO = "PYTEST_EBPF_LENT_TO"
 SESSIONS = 64
 TASK_SLOTS = 32768
 TASK_BYTES = 192
+IDS_OFFSET = 152
 SESSION_OFFSET = 163
-"""Of the session in struct task."""
+"""In struct task: its ids as its own PID namespace has them, 0 in a slot that nobody has; and its session."""
+CONTROL_BYTES = 128
+LOST_TASKS = 2
+"""Of struct control: the word, of four bytes, that counts the tasks which aren't followed."""
 EVENTS_BYTES = 64 << 20
 BLOBS_BYTES = 32 << 20
 MEMORY_BYTES = 1 << 30
@@ -89,8 +96,7 @@ class Started:
         self.library = library
         """Name and version of what loaded the programs."""
         self.maps = maps
-        """File descriptor of every map by its name in the snippets, and of the session's rings and memory: events,
-        blobs, spool."""
+        """File descriptor of every map by its name in the snippets, and what `Engine.open` gives, if nobody asked."""
         self.session = session
         """Which one it is of those that share the programs: its row of ``controls`` and ``losses``."""
         self.probes = probes
@@ -119,6 +125,13 @@ class Engine(Protocol):
     @property
     def pid(self) -> int:
         """The process that holds the programs, which no recording is to show; 0 if there is none."""
+
+    def open(self) -> dict[str, int]:
+        """Begin a session: descriptors of what it reads, which are there before the programs: events, blobs, spool.
+
+        The caller owns them, and goes on with `start` or `stop`. May be left out: then they are among what is started.
+        Raises what `start` raises.
+        """
 
     def start(self) -> Started:
         """Attach everything or nothing.

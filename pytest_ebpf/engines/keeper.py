@@ -29,10 +29,13 @@ from pytest_ebpf.attachment import KINDS
 from pytest_ebpf.engines import _ffi, kernel
 from pytest_ebpf.engines.base import (
     BLOBS_BYTES,
+    CONTROL_BYTES,
     ENGINES,
     EVENTS_BYTES,
+    IDS_OFFSET,
     LENT,
     LENT_TO,
+    LOST_TASKS,
     MEMORY_BYTES,
     SESSION_OFFSET,
     SESSIONS,
@@ -50,7 +53,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, NoReturn
 
 __all__ = ["KeptEngine", "keep"]
 
@@ -58,12 +61,15 @@ SCRIPT = f"{os.path.dirname(__file__)}/run_keeper.py"  # noqa: PTH120 (pathlib i
 OF_CALLS = ("on_sys_enter", "on_sys_exit")
 START_SECONDS = 60
 STOP_SECONDS = 10
+PUT_SECONDS = 0.0001
+"""Until the keeper looks again whether programs find a ring."""
 RETRY_SECONDS = 0.002
 """Until the keeper looks again at a ring that it couldn't empty."""
 PRIORITY = -15
 """What the keeper would have: it works for moments, and while it waits rings fill up."""
 ORDER = struct.Struct("=IIIIQQ")
 """struct enrolment of bpf_snippets/include/events.h."""
+RINGS = EVENTS_BYTES, BLOBS_BYTES
 MINOR_BITS = 20
 """Of a device's number, as the kernel itself has it."""
 MAX_FDS = 64
@@ -94,6 +100,9 @@ class KeptEngine:
         """By which others can join."""
         self._session: int | None = None
         self._coming: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
+        """A keeper that was sent for."""
+        self._channel: tuple[socket.socket, subprocess.Popen[bytes] | None] | None = None
+        """To one that was asked for a session and hasn't told all of it."""
         self._keeper: tuple[int, int] = (0, 0)
 
     def prepare(self) -> None:
@@ -101,20 +110,30 @@ class KeptEngine:
         if not self._is_lent and self._coming is None:
             self._send_for()
 
-    def start(self) -> Started:
+    def open(self) -> dict[str, int]:
         """See base.Engine."""
         found = self._begin() if self._coming is not None else None
         while found is None:  # if it can neither join nor begin, another worker was quicker
             found = self._join() or self._begin()
-        answer, fds = found
-        if "error" in answer:
-            raise ERRORS[answer["error"]](*answer["args"])
+        return found
+
+    def start(self) -> Started:
+        """See base.Engine."""
+        maps = self.open() if self._channel is None else {}
+        try:
+            answer, fds = self._hear()
+        except BaseException:
+            for fd in maps.values():
+                os.close(fd)
+            raise
+        self._hang_up()
+        maps.update(zip(answer["maps"], fds, strict=True))
         self._keeper = (answer["pid"], _start_time(answer["pid"]))
         self._session = answer["session"]
         return Started(
             engine=self.name,
             library=answer["library"],
-            maps=dict(zip(answer["maps"], fds, strict=True)),
+            maps=maps,
             session=answer["session"],
             probes=tuple(Probe(*each) for each in answer["probes"]),
             missing=tuple(answer["missing"]),
@@ -163,7 +182,7 @@ class KeptEngine:
 
     def stop(self) -> None:
         """Leave the keeper. The last one to leave ends it, and with it the programs, and waits until they are gone."""
-        if self._coming is not None:
+        if self._coming is not None or self._channel is not None:
             self._take_back()
         if self._session is None:
             return
@@ -185,7 +204,8 @@ class KeptEngine:
         """Join the keeper that was sent for and not needed, to leave it in order."""
         try:
             maps = self.start().maps
-        except (EngineUnavailable, ProbeError):
+        except (EngineUnavailable, ProbeError, OSError):
+            self._hang_up()  # if it has a session for this process, that ends with it
             return
         for fd in maps.values():
             os.close(fd)
@@ -207,18 +227,24 @@ class KeptEngine:
             raise
         return channel
 
-    def _join(self) -> tuple[dict[str, Any], list[int]] | None:
+    def _join(self) -> dict[str, int] | None:
         """Join a keeper that runs already; None if there is none."""
         owner = os.pidfd_open(os.getpid())
         try:
-            with self._connection() as channel:
-                return _ask(channel, {"do": "join", "memory": self._memory}, [owner])
+            channel = self._connection()
+            try:
+                answer, fds = _ask(channel, {"do": "join", "memory": self._memory}, [owner])
+            except BaseException:
+                channel.close()
+                raise
         except (ConnectionRefusedError, EOFError, ConnectionResetError):
             return None
         finally:
             os.close(owner)
+        self._channel = channel, None
+        return self._memory_of(answer, fds)
 
-    def _begin(self) -> tuple[dict[str, Any], list[int]] | None:
+    def _begin(self) -> dict[str, int] | None:
         """Start a keeper, if it isn't starting, and join it; None if there is one at the address."""
         if self._is_lent:
             raise EngineUnavailable(
@@ -230,17 +256,43 @@ class KeptEngine:
             self._send_for()
         if self._coming is None:
             return None
-        (ours, starter), self._coming = self._coming, None
-        with ours, starter:
-            try:
-                return _receive(ours)
-            except (EOFError, TimeoutError) as error:
-                assert starter.stderr is not None
-                raise EngineUnavailable(
-                    f"start engine {self.name}",
-                    f"the process that loads the programs gave no answer: {error}",
-                    starter.stderr.read().decode(errors="replace").strip()[-2000:],
-                ) from error
+        self._channel, self._coming = self._coming, None
+        return self._memory_of(*self._hear())
+
+    def _memory_of(self, answer: dict[str, Any], fds: list[int]) -> dict[str, int]:
+        self._check(answer)
+        return dict(zip(answer["maps"], fds, strict=True))
+
+    def _hear(self) -> tuple[dict[str, Any], list[int]]:
+        """What the keeper says next of the session. Raises what it couldn't do."""
+        assert self._channel is not None
+        channel, starter = self._channel
+        try:
+            answer, fds = _receive(channel)
+        except (EOFError, ConnectionResetError, TimeoutError) as error:
+            said = b"" if starter is None or starter.stderr is None else starter.stderr.read()
+            self._hang_up()
+            raise EngineUnavailable(
+                f"start engine {self.name}",
+                f"the process that loads the programs gave no answer: {error}",
+                said.decode(errors="replace").strip()[-2000:],
+            ) from error
+        self._check(answer)
+        return answer, fds
+
+    def _check(self, answer: dict[str, Any]) -> None:
+        if "error" in answer:
+            self._hang_up()
+            raise ERRORS[answer["error"]](*answer["args"])
+
+    def _hang_up(self) -> None:
+        if self._channel is None:
+            return
+        (channel, starter), self._channel = self._channel, None
+        channel.close()
+        if starter is not None:
+            with starter:
+                pass
 
     def _send_for(self) -> None:
         import subprocess
@@ -334,18 +386,16 @@ def _ask(
 class _Keeper:
     """Serves the sessions of one engine, one request at a time."""
 
-    def __init__(self, engine: Any, loading: Meanwhile, listener: socket.socket) -> None:
+    def __init__(self, engine: Any, started: Started, listener: socket.socket) -> None:
         self._listener = listener
         self._engine = engine
-        self._spare: Meanwhile | None = Meanwhile(_create_rings)
-        """Those of the first session, made while the programs are loaded."""
-        self._started: Started = loading.get()
+        self._started = started
         self._owners: dict[int, int] = {}
         """The pidfd of each session's process."""
         self._rings: dict[int, list[int]] = {}
         """Numbers of each session's rings."""
-        self._spools: dict[int, tuple[Spool, list[int]]] = {}
-        """What was moved out of each session's rings, and their descriptors."""
+        self._memory: dict[int, _Memory] = {}
+        """Of each session."""
         self._filling = select.epoll()
         """Is told when a ring has passed another quarter."""
         self._is_held_up = False
@@ -388,57 +438,66 @@ class _Keeper:
                 self._filling.poll(0)
                 ready.remove(self._filling)
             # One that was told of may be only one of those that are filling up.
-            self._is_held_up = sum(spool.move() for spool, _ in self._spools.values()) > 0
+            self._is_held_up = sum(memory.spool.move() for memory in self._memory.values()) > 0
             if ready or (deadline is not None and time.monotonic() >= deadline):
                 return ready
 
-    def join(self, channel: socket.socket, owner: int, memory: int) -> None:
-        """Answer with a new session of the process ``owner``, and descriptors of its maps.
-
-        The kernel takes long to put the rings where programs find them. That goes on while the asker maps them: it
-        follows nobody before it can ask for that.
-        """
-        session = next((each for each in range(SESSIONS) if each not in self._owners), None)
-        if session is None:
-            os.close(owner)
-            args = ("join the recorder", f"{SESSIONS} test processes share it already", "run fewer workers")
-            return _send(channel, {"error": "EngineUnavailable", "args": args}, [])
+    def join(self, channel: socket.socket, owner: int, size: int) -> None:
+        """Make a new session for the process ``owner``, and tell it."""
         try:
-            rings: list[int] = _create_rings() if self._spare is None else self._spare.get()
-            self._spare = None
-            spool = _create_spool(memory, rings)
-        except ProbeError as problem:
+            if len(self._owners) == SESSIONS:
+                cause = f"{SESSIONS} test processes share it already"
+                raise EngineUnavailable("join the recorder", cause, "run fewer workers")
+            memory = _Memory(size)
+        except (EngineUnavailable, ProbeError) as problem:
             os.close(owner)
-            return _send(channel, {"error": "ProbeError", "args": problem.args}, [])
+            _tell_problem(channel, problem)
+            return
+        try:
+            memory.tell(channel)
+        except OSError:
+            os.close(owner)
+            memory.close()
+            raise
+        self.begin(channel, owner, memory)
+
+    def begin(self, channel: socket.socket, owner: int, memory: _Memory) -> None:
+        """Answer the process ``owner``, which has this memory, with a new session and descriptors of the maps."""
+        session = next(each for each in range(SESSIONS) if each not in self._owners)
         self._owners[session] = owner
-        self._spools[session] = spool, rings
-        self._rings[session] = [kernel.map_number(ring) for ring in rings]
+        self._memory[session] = memory
+        self._rings[session] = [kernel.map_number(ring) for ring in memory.rings]
         shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
         answer = {
             "pid": os.getpid(),
             "session": session,
             "library": self._started.library,
-            "maps": [*shared, "events", "blobs", "spool"],
+            "maps": [*shared],
             "missing": self._started.missing,
             "numbers": {name: kernel.map_number(fd) for name, fd in shared.items()},
             "probes": [(probe.program, probe.hook) for probe in self._started.probes],
         }
         try:
-            _send(channel, answer, [*shared.values(), *rings, spool.fd])
-            self._put(session, rings)
-            spool.empty([*zip(rings, (EVENTS_BYTES, BLOBS_BYTES), strict=True)])
-            for ring in rings:
+            for index, (ring, number) in enumerate(zip(memory.rings, self._rings[session], strict=True), 2 * session):
+                self._put(index, ring, number)
+            _send(channel, answer, [*shared.values()])
+            for ring in memory.rings:
                 self._filling.register(ring, select.EPOLLIN | select.EPOLLET)
         except OSError:
             self._end(session)  # the asker is gone, or will be refused
             raise
 
-    def _put(self, session: int, rings: list[int]) -> None:
-        """Let the programs write to these rings. The kernel waits each time until no program uses the one before."""
+    def _put(self, index: int, ring: int, number: int) -> None:
+        """Let the programs find a ring, which the kernel knows by this number.
+
+        The kernel puts it there and then waits until no program uses the one before; nobody here needs to.
+        """
         places = self._started.maps["rings"]
-        other = Meanwhile(lambda: _ffi.put_ring(places, 2 * session + 1, rings[1]))
-        _ffi.put_ring(places, 2 * session, rings[0])
-        other.get()
+        putting = Meanwhile(lambda: _ffi.put_ring(places, index, ring))
+        while not putting.is_over and kernel.ring_number(places, index) != number:
+            time.sleep(PUT_SECONDS)
+        if putting.is_over:
+            putting.get()
 
     def _answer(self, channel: socket.socket) -> None:
         self._wait([channel], START_SECONDS)
@@ -492,27 +551,19 @@ class _Keeper:
             elif missed:
                 yield f"the kernel left out {missed:,} runs of the eBPF program {probe.program}"
         for place, number in enumerate(self._rings[session]):
-            try:
-                found = kernel.ring_number(self._started.maps["rings"], 2 * session + place)
-            except kernel.Refused:
-                found = 0
-            if found != number:
+            if kernel.ring_number(self._started.maps["rings"], 2 * session + place) != number:
                 yield "the memory that the eBPF programs write to was replaced"
 
     def _end(self, session: int) -> None:
         """Follow none of its tasks any more."""
         os.close(self._owners.pop(session))
         del self._rings[session]
-        spool, rings = self._spools.pop(session)
-        spool.close()
-        for ring in rings:
-            os.close(ring)
+        self._memory.pop(session).close()
         if not self._owners:
             return  # nor is there a program any more, in a moment
         memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
-        for slot, owner in enumerate(bytes(memory.view[SESSION_OFFSET::TASK_BYTES])):
-            if owner == session:
-                memory.view[slot * TASK_BYTES + SESSION_OFFSET] = SESSIONS
+        while self._release(memory.view, session):
+            pass  # some of them may have started others meanwhile
         memory.close()
         for place in range(2):
             try:
@@ -520,35 +571,71 @@ class _Keeper:
             except OSError:
                 continue  # somebody else took it out, or froze the map: the other sessions go on
 
+    def _release(self, tasks: memoryview, session: int) -> bool:
+        """Follow those no more that live and are the session's; False if there was none.
+
+        Another session's task may begin in a slot that is found here, as soon as whoever had it ends.
+        """
+        sessions = tasks[SESSION_OFFSET::TASK_BYTES]
+        ids = tasks.cast("Q")[IDS_OFFSET // 8 :: TASK_BYTES // 8]
+        found = [(slot, known) for slot, known in enumerate(ids.tolist()) if known and sessions[slot] == session]
+        for slot, known in found:
+            if ids[slot] == known and sessions[slot] == session:
+                sessions[slot] = SESSIONS
+                if ids[slot] != known:
+                    self._tell_lost_task()
+        return bool(found)
+
+    def _tell_lost_task(self) -> None:
+        """Nobody knows which session it belongs to: a gap of each."""
+        controls = _ffi.SharedMemory(self._started.maps["controls"], SESSIONS * CONTROL_BYTES, writable=True)
+        words = controls.view.cast("I")
+        for session in self._owners:
+            words[session * CONTROL_BYTES // 4 + LOST_TASKS] += 1
+        controls.close()
+
 
 SHARED_MAPS = ("controls", "tasks", "losses", "specs", "slots")
 
 
-def _create_rings() -> list[int]:
-    """The two of a session: for events and for blobs. Raises ProbeError."""
-    rings: list[int] = []
-    try:
-        rings.extend(_ffi.create_ring(size) for size in (EVENTS_BYTES, BLOBS_BYTES))
-    except OSError as error:
-        for ring in rings:
+class _Memory:
+    """What one session reads: its rings, and what is moved out of them. Raises ProbeError."""
+
+    def __init__(self, size: int) -> None:
+        self.rings: list[int] = []
+        """Their descriptors: of the one for events and of the one for blobs."""
+        try:
+            self.rings.extend(_ffi.create_ring(each) for each in RINGS)
+        except OSError as error:
+            self._give_up(error, "rings", "free some memory: each test process needs about 100 MiB of kernel memory")
+        try:
+            self.spool = Spool(size)
+            self.spool.empty([*zip(self.rings, RINGS, strict=True)])
+        except OSError as error:
+            hint = "it needs a file of twice ebpf_memory that takes no room while it is empty: see ulimit -f and -v"
+            self._give_up(error, "memory", hint)
+
+    def _give_up(self, error: OSError, what: str, hint: str) -> NoReturn:
+        for ring in self.rings:
             os.close(ring)
-        hint = "free some memory: each test process needs about 100 MiB of kernel memory"
-        raise ProbeError("create the recorder's rings", os.strerror(error.errno or 0), hint) from error
-    return rings
+        raise ProbeError(f"create the recorder's {what}", os.strerror(error.errno or 0), hint) from error
 
+    def tell(self, channel: socket.socket) -> None:
+        """Hand it out. Raises OSError."""
+        _send(channel, {"maps": ["events", "blobs", "spool"]}, [*self.rings, self.spool.fd])
 
-def _create_spool(memory: int, rings: list[int]) -> Spool:
-    """For what is moved out of these rings, which are closed if there can be none. Raises ProbeError."""
-    try:
-        return Spool(memory)
-    except OSError as error:
-        for ring in rings:
+    def close(self) -> None:
+        """Give it back."""
+        self.spool.close()
+        for ring in self.rings:
             os.close(ring)
-        hint = "it needs a file of twice ebpf_memory that takes no room while it is empty: see ulimit -f and -v"
-        raise ProbeError("create the recorder's memory", os.strerror(error.errno or 0), hint) from error
 
 
-def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, owner: int, memory: int) -> None:
+def _tell_problem(channel: socket.socket, problem: EngineUnavailable | ProbeError) -> None:
+    _send(channel, {"error": type(problem).__name__, "args": problem.args}, [])
+
+
+def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, owner: int, size: int) -> None:
     """The rest of the keeper's life, while its engine starts: answer, and hold on until the last owner ends."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -556,12 +643,19 @@ def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, own
     os.dup2(nowhere, 2)
     with socket.socket(fileno=listener_fd) as listener, socket.socket(fileno=channel_fd) as channel:
         try:
-            keeper = _Keeper(engine, loading, listener)
-        except (EngineUnavailable, ProbeError) as error:
+            try:
+                memory = _Memory(size)
+            except ProbeError:
+                loading.get()  # which tells better what is missing for all of it, as a privilege
+                raise
+            memory.tell(channel)
+            started = loading.get()
+        except (EngineUnavailable, ProbeError) as problem:
             listener.close()  # those who wait to join begin themselves
-            _send(channel, {"error": type(error).__name__, "args": error.args}, [])
+            _tell_problem(channel, problem)
             return
-        keeper.join(channel, owner, memory)
+        keeper = _Keeper(engine, started, listener)
+        keeper.begin(channel, owner, memory)
         channel.close()
         try:  # noqa: SIM105 (contextlib is slow to import)
             os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)

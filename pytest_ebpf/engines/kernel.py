@@ -178,10 +178,13 @@ def missed_runs(fd: int) -> int:
 
 
 def ring_number(rings: int, index: int) -> int:
-    """The number of the map at a place of an array of maps. Raises Refused if there is none."""
+    """The number of the map at a place of an array of maps; 0 if there is none, or it can't be told."""
     key, value = ctypes.c_uint32(index), ctypes.c_uint32()
     addresses = ctypes.addressof(key), ctypes.addressof(value)
-    _bpf(MAP_LOOKUP_ELEM, struct.pack("<IIQQQ", rings, 0, *addresses, 0))
+    try:
+        _bpf(MAP_LOOKUP_ELEM, struct.pack("<IIQQQ", rings, 0, *addresses, 0))
+    except Refused:
+        return 0
     return value.value
 
 

@@ -39,6 +39,11 @@ class Meanwhile:
         finally:
             self._ended.release()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the function has returned, or raised."""
+        return not self._ended.locked()
+
     def get(self) -> Any:
         """The result, as soon as it is there. Raises what the function raised."""
         with self._ended:

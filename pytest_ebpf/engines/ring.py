@@ -1,8 +1,8 @@
 """The reading end of a BPF ring buffer, in shared memory alone: no system call, no thread.
 
-Layout, from the kernel's ring buffer: a page with the consumer's position, a page with the producer's,
-then the data twice in a row, so that a record that wraps round is still in one piece. A record is a header
-of eight bytes (length with two flag bits, page offset) and its data, padded to eight bytes.
+Layout, from the kernel's ring buffer: a page with the consumer's position, a page with the producer's, then the data.
+The kernel shows the data twice in a row; here it is mapped once, as each start waits for that. A record is a header of
+eight bytes (length with two flag bits, page offset) and its data, padded to eight bytes.
 
 The session reads and takes nothing away: that is the keeper's, which may have moved what comes next to the spool.
 """
@@ -14,7 +14,7 @@ import threading
 import time
 
 from ._ffi import SharedMemory
-from .spool import BUSY, DISCARDED, HEADER_BYTES, PIECE, finished
+from .spool import BUSY, DISCARDED, HEADER_BYTES, PIECE, finished, piece
 
 __all__ = ["BUSY", "DISCARDED", "HEADER_BYTES", "Ring", "RingStuck"]
 
@@ -33,7 +33,7 @@ class Ring:
         page = mmap.PAGESIZE
         self._size = size
         self._consumer = SharedMemory(fd, page, writable=False)
-        self._producer = SharedMemory(fd, page + 2 * size, writable=False, offset=page)
+        self._producer = SharedMemory(fd, page + size, writable=False, offset=page)
         self._consumed = self._consumer.view[:8].cast("Q")
         self._written = self._producer.view[:8].cast("Q")
         self._data = self._producer.view[page:]
@@ -41,14 +41,16 @@ class Ring:
         self._area = (len(spool.view) - page) // 2
         self._start = page + place * self._area
         self._seen = spool.view[8 * place : 8 * place + 8].cast("Q")
-        self._position = self._seen[0] = self._consumed[0]
-        self._released = self._position // page * page
+        self.position: int = self._consumed[0]
+        """Up to which all was read."""
+        self._seen[0] = self.position
+        self._released = self.position // page * page
         self._barrier = threading.Lock()
 
     def close(self) -> None:
         """Unmap the ring."""
         self._consumed = self._written = memoryview(bytearray(8)).cast("Q")
-        self._position = 0
+        self.position = 0
         self._seen = self._data = memoryview(b"")
         self._consumer.close()
         self._producer.close()
@@ -63,14 +65,14 @@ class Ring:
     @property
     def backlog(self) -> float:
         """Which part of the ring isn't free yet, though all was read."""
-        return (self._position - self._consumed[0]) / self._size
+        return (self.position - self._consumed[0]) / self._size
 
     def take(self, end: int) -> bytes:
         """Finished records up to a position, or a piece of them, headers included. Raises RingStuck."""
         deadline = 0
-        while self._position < end:
-            block = self._read(min(end - self._position, PIECE))
-            count = finished(memoryview(block), 0, len(block))
+        while self.position < end:
+            block = self._read(min(end - self.position, PIECE))
+            count = finished(memoryview(block))
             if count:
                 self._advance(count)
                 return block[:count]
@@ -85,31 +87,30 @@ class Ring:
     def _read(self, count: int) -> bytes:
         while True:
             with self._barrier:
-                moved = self._consumed[0] - self._position
+                moved = self._consumed[0] - self.position
             if moved > 0:
                 return self._spooled(min(count, moved))
-            start = self._position % self._size
-            block = bytes(self._data[start : start + count])
+            block = bytes(piece(self._data, self.position % self._size, count))
             with self._barrier:
-                if self._consumed[0] <= self._position:
+                if self._consumed[0] <= self.position:
                     return block
             # The keeper moved it meanwhile, and a program may have written over it.
 
     def _spooled(self, count: int) -> bytes:
-        start = self._position % self._area
+        start = self.position % self._area
         first = min(count, self._area - start)
         view = self._spool.view[self._start :]
         return bytes(view[start : start + first]) + bytes(view[: count - first])
 
     def _advance(self, count: int) -> None:
         page = mmap.PAGESIZE
-        moved = self._consumed[0] > self._position
-        self._position += count
-        end = self._position // page * page
+        moved = self._consumed[0] > self.position
+        self.position += count
+        end = self.position // page * page
         while moved and self._released < end:  # first give it back, then let the keeper write there
             start = self._released % self._area
             size = min(end - self._released, self._area - start)
             self._spool.give_back(self._start + start, size)
             self._released += size
         self._released = end
-        self._seen[0] = self._position
+        self._seen[0] = self.position

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["HELD", "PIECE", "Spool", "area_bytes", "finished", "spool_bytes"]
+__all__ = ["HELD", "PIECE", "Spool", "area_bytes", "finished", "piece", "spool_bytes"]
 
 PAGE = os.sysconf("SC_PAGESIZE")
 HEADER_BYTES = 8
@@ -44,20 +44,27 @@ def spool_bytes(limit: int) -> int:
     return PAGE + 2 * area_bytes(limit)
 
 
-def finished(data: memoryview, start: int, available: int) -> int:
-    """How many of the available bytes are records that are whole and finished."""
+def piece(data: memoryview, start: int, count: int) -> memoryview:
+    """Some bytes of a ring, which may go on at its beginning."""
+    found = data[start : start + count]
+    return found if len(found) == count else memoryview(b"".join((found, data[: count - len(found)])))
+
+
+def finished(data: memoryview) -> int:
+    """How many of the bytes are records that are whole and finished."""
+    available = len(data)
     if not available:
         return 0
-    header = int.from_bytes(data[start : start + 4], "little")
+    header = int.from_bytes(data[:4], "little")
     if header & BUSY:
         return 0
     stride = _stride(header)
     # Records of one size are the rule in one of the rings: their headers make a column.
-    column = data[start : start + available].cast("I")[:: stride // 4].tolist()
+    column = data.cast("I")[:: stride // 4].tolist()
     same = len(column) if column.count(header) == len(column) else _equal(column)
     position = min(same, available // stride) * stride
     while position < available:
-        header = int.from_bytes(data[start + position : start + position + 4], "little")
+        header = int.from_bytes(data[position : position + 4], "little")
         if header & BUSY or position + _stride(header) > available:
             break
         position += _stride(header)
@@ -138,7 +145,7 @@ class _Outlet:
         self._size = size
         self._consumer = _ffi.SharedMemory(fd, PAGE, writable=True)
         try:
-            self._producer = _ffi.SharedMemory(fd, PAGE + 2 * size, writable=False, offset=PAGE)
+            self._producer = _ffi.SharedMemory(fd, PAGE + size, writable=False, offset=PAGE)
         except BaseException:
             self._consumer.close()
             raise
@@ -164,11 +171,10 @@ class _Outlet:
 
     def finished(self) -> int:
         """Bytes of the next finished records."""
-        return finished(self._data, self.position % self._size, min(self.written - self.position, PIECE))
+        return finished(self.content(min(self.written - self.position, PIECE)))
 
     def content(self, count: int) -> memoryview:
-        start = self.position % self._size
-        return self._data[start : start + count]
+        return piece(self._data, self.position % self._size, count)
 
     def advance(self, count: int) -> None:
         self.position += count

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import mmap
 import multiprocessing
 import os
+import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -235,6 +239,30 @@ def test_listening_without_a_bind(ebpf: Recording) -> None:
     violated(lambda: ebpf.assert_no_network(allow=["loopback"]), "listens on")
 
 
+@pytest.mark.parametrize(
+    "level, option, value",
+    [
+        (socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo"),
+        (socket.SOL_SOCKET, 62, struct.pack("=i", 1)),
+        (socket.IPPROTO_IP, socket.IP_OPTIONS, b"\1\1\1\1"),
+        (socket.IPPROTO_IP, 50, struct.pack("!i", 1)),
+    ],
+)
+def test_loopback_by_a_device(ebpf: Recording, level: int, option: int, value: bytes) -> None:
+    """A socket may be told to send by another, or by way of another host: then its address alone proves nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        with ebpf.window() as plain, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            client.sendto(b"x", server.getsockname())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setsockopt(level, option, value)
+            client.sendto(b"x", server.getsockname())
+    plain.assert_no_network(allow=["loopback"])
+    with pytest.raises(InconclusiveRecording, match="sends to"):
+        ebpf.assert_no_network(allow=["loopback"])
+
+
 def test_packet_socket(ebpf: Recording) -> None:
     """Beneath all addresses."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as raw:
@@ -247,9 +275,10 @@ import socket, sys, os
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(sys.argv[1])
-        server.listen()
+        server = socket.socket(socket.AF_UNIX, int(sys.argv[2]))
+        server.bind(sys.argv[1].replace("@", chr(0), 1))
+        if server.type == socket.SOCK_STREAM:
+            server.listen()
         sys.stdout.write("ready")
         sys.stdout.close(); os.close(1)
         os.read(0, 1)
@@ -258,17 +287,33 @@ os.wait()
 """
 
 
+class Strange(Protocol):
+    """Starts a process that is nobody's child, with a unix socket of that name."""
+
+    def __call__(self, name: str, kind: int = socket.SOCK_STREAM, cwd: Path | None = None) -> None: ...
+
+
+@pytest.fixture
+def strange() -> Iterator[Strange]:
+    """The processes live as long as the test."""
+    with contextlib.ExitStack() as started:
+
+        def start(name: str, kind: int = socket.SOCK_STREAM, cwd: Path | None = None) -> None:
+            command = [sys.executable, "-c", OUTSIDER, name, str(int(kind))]
+            starting = subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            starter = started.enter_context(starting)
+            assert starter.stdout is not None
+            assert starter.stdout.read() == b"ready"
+
+        yield start
+
+
 @pytest.fixture(params=["docker.sock", "@abstract-of-a-stranger"])
-def stranger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def stranger(request: pytest.FixtureRequest, strange: Strange, tmp_path: Path) -> str:
     """A unix socket of a process that is nobody's child."""
-    name = request.param if request.param.startswith("@") else str(tmp_path / request.param)
-    name = f"{name}{os.getpid()}" if name.startswith("@") else name
-    program = OUTSIDER.replace("sys.argv[1]", "sys.argv[1].replace('@', chr(0), 1)")
-    command = [sys.executable, "-c", program, name]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
-        assert starter.stdout is not None
-        assert starter.stdout.read() == b"ready"
-        yield name
+    name = f"{request.param}{os.getpid()}" if request.param.startswith("@") else str(tmp_path / request.param)
+    strange(name)
+    return name
 
 
 def test_unix_sockets_of_others(ebpf: Recording, stranger: str) -> None:
@@ -280,6 +325,168 @@ def test_unix_sockets_of_others(ebpf: Recording, stranger: str) -> None:
     violated(lambda: ebpf.assert_no_network(allow=["loopback"]), "a container engine" if "docker" in stranger else "")
     ebpf.assert_no_network(allow=["unix"])
     ebpf.assert_no_network(allow=[f"unix:{stranger}"])
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """The test's own folder, and that of a stranger."""
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    mine.mkdir()
+    theirs.mkdir()
+    return mine, theirs
+
+
+@contextlib.contextmanager
+def bound(name: object) -> Iterator[None]:
+    """A unix socket of the test's own."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(name))
+        listening.listen()
+        yield
+
+
+def connect(name: object, cwd: Path = Path("/")) -> None:
+    """To a unix socket, and say something."""
+    with contextlib.chdir(cwd), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(name))
+        client.send(b"x")
+
+
+def test_a_relative_name_is_not_everywhere_the_same(
+    ebpf: Recording, strange: Strange, folders: tuple[Path, Path]
+) -> None:
+    """That of a stranger's socket isn't that of the test's own in another folder."""
+    mine, theirs = folders
+    with ebpf.paused():
+        strange("sock", cwd=theirs)
+    with contextlib.chdir(mine), bound("sock"):
+        with ebpf.window() as part:
+            connect(mine / "sock")
+        connect("sock", cwd=theirs)
+    part.assert_no_network()
+    violated(ebpf.assert_no_network, "connects to unix:sock")
+    violated(lambda: ebpf.assert_no_network(allow=[f"unix:{mine}/*"]))
+    ebpf.assert_no_network(allow=[f"unix:{theirs}/*"])
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_paths_out_of_an_allowed_folder(
+    ebpf: Recording, strange: Strange, folders: tuple[Path, Path], kind: socket.SocketKind
+) -> None:
+    """They are followed, by dots and by links that the test made; a link from before is as good as where it leads."""
+    mine, theirs = folders
+    with ebpf.paused():
+        strange(str(theirs / "sock"), kind)
+        (mine / "before").symlink_to(theirs / "sock")
+    (mine / "link").symlink_to(theirs / "sock")
+    for path in (f"{mine}/../theirs/sock", f"{mine}/link"):
+        with ebpf.window() as part, socket.socket(socket.AF_UNIX, kind) as client:
+            if kind == socket.SOCK_DGRAM:
+                client.sendto(b"x", path)
+            else:
+                client.connect(path)
+        violated(lambda part=part: part.assert_no_network(allow=[f"unix:{mine}/*"]), "unix:")  # type: ignore[misc]
+        part.assert_no_network(allow=[f"unix:{theirs}/*"])
+    with ebpf.window() as part, socket.socket(socket.AF_UNIX, kind) as client:
+        client.connect(str(mine / "before"))
+        client.send(b"x")
+    part.assert_no_network(allow=[f"unix:{mine}/before"])
+    part.assert_no_network(allow=[f"unix:{theirs}/sock"])
+
+
+@pytest.mark.parametrize("kind", ["path", "link", "abstract"])
+def test_a_name_that_was_the_tests_own(
+    ebpf: Recording, strange: Strange, folders: tuple[Path, Path], kind: str
+) -> None:
+    """It isn't for ever: a stranger may take it, or a link may stand there."""
+    mine, theirs = (str(folder / "sock") for folder in folders)
+    name = f"\0pytest-ebpf-{os.getpid()}" if kind == "abstract" else mine
+    with bound(name):
+        connect(name)
+    ebpf.assert_no_network()
+    if kind != "abstract":
+        Path(name).unlink()
+    with ebpf.paused():
+        strange(theirs if kind == "link" else name.replace("\0", "@"))
+    if kind == "link":
+        Path(name).symlink_to(theirs)
+    connect(name)
+    violated(ebpf.assert_no_network, "unix:", "of no process of this test")
+
+
+def test_own_unix_sockets_by_other_spellings(ebpf: Recording, folders: tuple[Path, Path]) -> None:
+    """Relative or absolute, through a link or not: the test's own is no network, also one of a child."""
+    mine, theirs = folders
+    (theirs / "link").symlink_to(mine)
+    program = """
+import os, socket, sys
+os.chdir(sys.argv[1])
+server = socket.socket(socket.AF_UNIX)
+server.bind("sock")
+server.listen()
+print("ready", flush=True)
+server.accept()[0].recv(1)
+"""
+    with subprocess.Popen([sys.executable, "-S", "-c", program, mine], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        connect(theirs / "link" / ".." / "mine" / "sock")
+    with contextlib.chdir(mine), bound("other"):
+        connect(mine / "other")
+        connect(theirs / "link" / "other")
+        connect("link/other", cwd=theirs)
+    ebpf.assert_no_network()
+
+
+@pytest.fixture
+def relative_server(tmp_path: Path) -> Iterator[Path]:
+    """A listening unix socket of pytest's own from before the recording, bound by a relative path."""
+    with contextlib.chdir(tmp_path), bound("sock"):
+        yield tmp_path
+
+
+def test_own_unix_socket_from_before(ebpf: Recording, relative_server: Path) -> None:
+    """By the path that it was bound by."""
+    connect("sock", cwd=relative_server)
+    ebpf.assert_no_network()
+
+
+@pytest.fixture(params=[socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
+def listening(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    """A unix socket of pytest's own from before the recording."""
+    with socket.socket(socket.AF_UNIX, request.param) as found:
+        found.bind(f"\0pytest-ebpf-{os.getpid()}-listening")
+        found.listen()
+        yield found
+
+
+def test_own_unix_socket_that_was_closed(ebpf: Recording, listening: socket.socket) -> None:
+    """As a server of setUp, which tearDown ends before a rule is judged: the test has taken the connection itself."""
+    with ebpf.window() as part, socket.socket(socket.AF_UNIX, listening.type) as client:
+        client.connect(listening.getsockname())
+        client.send(b"x")
+        with listening.accept()[0] as taken:
+            taken.send(taken.recv(1))
+        client.recv(1)
+    listening.close()
+    ebpf.assert_no_network()
+    part.assert_no_network()
+
+
+def test_a_stranger_that_was_tried_before(
+    ebpf: Recording, listening: socket.socket, strange: Strange, tmp_path: Path
+) -> None:
+    """The socket that the test took a connection from has failed to connect to somebody else."""
+    name = str(tmp_path / "sock")
+    with ebpf.paused():
+        strange(name, socket.SOCK_DGRAM)
+    with socket.socket(socket.AF_UNIX, listening.type) as client:
+        with pytest.raises(OSError, match="wrong type"):
+            client.connect(name)
+        client.connect(listening.getsockname())
+        listening.accept()[0].close()
+    listening.close()
+    violated(ebpf.assert_no_network, "tried: connects to", f"unix:{name}")
 
 
 def test_a_unix_socket_where_nobody_listens(ebpf: Recording, tmp_path: Path) -> None:
@@ -308,6 +515,32 @@ def test_connect_that_is_under_way(ebpf: Recording, server: tuple[str, int]) -> 
     part.assert_connected(f"127.0.0.1:{server[1]}")
 
 
+def test_connect_on_a_connected_socket(ebpf: Recording, server: tuple[str, int]) -> None:
+    """It tells of a connection to the other end alone."""
+    with socket.create_connection(server) as client:
+        with ebpf.window() as elsewhere:
+            assert client.connect_ex((PUBLIC, 9)) == errno.EISCONN
+        with ebpf.window() as there:
+            assert client.connect_ex(server) == errno.EISCONN
+    violated(lambda: elsewhere.assert_connected(PUBLIC), "failed with EISCONN")
+    there.assert_connected(f"127.0.0.1:{server[1]}")
+
+
+def test_data_on_another_socket(ebpf: Recording) -> None:
+    """A datagram to the same address doesn't complete a connect that is under way."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as clients:
+        address = full.getsockname()
+        with ebpf.paused():  # who fills its queue, so that the next one isn't answered
+            clients.enter_context(socket.create_connection(address))
+        client = clients.enter_context(socket.socket())
+        client.setblocking(False)
+        assert client.connect_ex(address) == errno.EINPROGRESS
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            datagrams.sendto(b"x", address)
+    with pytest.raises(InconclusiveRecording, match="had not been completed"):
+        ebpf.assert_connected(f"127.0.0.1:{address[1]}")
+
+
 # Programs
 
 
@@ -321,6 +554,43 @@ def test_no_exec(ebpf: Recording) -> None:
     ebpf.assert_exec("true", argv=["true"])
     violated(lambda: ebpf.assert_exec("true", argv=["true", "x"]), "argv:")
     violated(lambda: ebpf.assert_exec("git"), "it was not executed")
+
+
+def test_no_exec_without_an_interpreter(ebpf: Recording, tmp_path: Path) -> None:
+    """The kernel then says that the program isn't there, which it is."""
+    script, dangling = tmp_path / "script", tmp_path / "dangling"
+    script.write_text("#!/nowhere/interpreter\n")
+    script.chmod(0o700)
+    dangling.symlink_to("nothing")
+    with ebpf.window() as part, pytest.raises(FileNotFoundError):
+        subprocess.run([dangling], check=True)
+    part.assert_no_exec()
+    with ebpf.window() as part, pytest.raises(FileNotFoundError):
+        subprocess.run([script], check=True)
+    with pytest.raises(InconclusiveRecording, match="may have been there"):
+        part.assert_no_exec()
+    part.assert_no_exec(allow=[script])
+
+
+def test_no_exec_of_what_is_mounted(ebpf: Recording, tmp_path: Path) -> None:
+    """A bind mount puts another program where the allowed one is."""
+    for name in ("allowed", "other"):
+        shutil.copy("/bin/true", tmp_path / name)
+    with ebpf.window() as part:
+        subprocess.run([tmp_path / "allowed"], check=True)
+    part.assert_no_exec(allow=[tmp_path / "allowed"])
+    code = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+other, allowed = map(os.fsencode, sys.argv[1:])
+assert libc.unshare(0x20000) == 0
+assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
+assert libc.mount(other, allowed, None, 0x1000, None) == 0
+os.execv(allowed, ["allowed"])
+"""
+    python(code, tmp_path / "other", tmp_path / "allowed")
+    with pytest.raises(InconclusiveRecording, match="may lead elsewhere"):
+        ebpf.assert_no_exec(allow=[tmp_path / "allowed", "python*"])
 
 
 def test_no_exec_by_descriptor(ebpf: Recording) -> None:

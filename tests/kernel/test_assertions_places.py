@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
+import resource
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -14,12 +18,18 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ebpf import InconclusiveRecording
+from pytest_ebpf import InconclusiveRecording, places
 from pytest_ebpf.recording import Recording
 
+from .conftest import SYS_BPF
 from .test_assertions import python, violated
 
+OPENAT2 = 437
 RENAME_EXCHANGE = 2
+MS_PRIVATE, MNT_DETACH = 1 << 18, 2
+MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT = 429, 430, 431, 432
+FSCONFIG_CMD_CREATE, MOVE_MOUNT_F_EMPTY_PATH = 6, 4
+BPF_MAP_CREATE, BPF_OBJ_PIN, BPF_OBJ_GET = 0, 6, 7
 AT_SYMLINK_FOLLOW = 0x400
 
 
@@ -186,6 +196,118 @@ def test_writes_outside(ebpf: Recording, inside: Path, outside: Path, way: Calla
     violated(lambda: ebpf.assert_only_writes_under(inside), str(outside), "writes elsewhere")
 
 
+@pytest.mark.parametrize("end", ["/", "/.", "//./"])
+@pytest.mark.parametrize("name", ["lchown", "utimensat"])
+def test_a_link_that_has_to_be_a_directory(
+    ebpf: Recording, libc: ctypes.CDLL, inside: Path, outside: Path, name: str, end: str
+) -> None:
+    """What ends in a slash or a dot is followed, also by calls that change the link itself."""
+    (inside / "link").symlink_to(outside)
+    with ebpf.window() as part:
+        if name == "lchown":
+            assert libc.lchown(os.fsencode(inside / "link") + end.encode(), os.getuid(), os.getgid()) == 0
+        else:
+            os.utime(f"{inside}/link{end}", (7, 7), follow_symlinks=False)
+    violated(lambda: part.assert_only_writes_under(inside), str(outside))
+    violated(lambda: part.assert_no_file_access(outside), "metadata")
+    with ebpf.window() as part:
+        os.utime(inside / "link", (7, 7), follow_symlinks=False)
+    part.assert_only_writes_under(inside)
+    part.assert_no_file_access(outside)
+
+
+@pytest.mark.parametrize("moved", ["a mount that is there", "a new one"])
+def test_a_mount_that_is_moved(
+    ebpf: Recording, libc: ctypes.CDLL, inside: Path, outside: Path, tmp_path: Path, moved: str
+) -> None:
+    """By a descriptor of its place: what is in it has other names then."""
+
+    def mount(folder: Path, kind: bytes | None, flags: int = 0) -> None:
+        assert libc.mount(b"x", os.fsencode(folder), kind, flags, None) == 0
+
+    mount(tmp_path, b"tmpfs")
+    mount(tmp_path, None, MS_PRIVATE)  # out of a shared one, nothing is moved
+    try:
+        inside.mkdir()
+        outside.mkdir()
+        mount(outside, b"tmpfs")
+        (outside / "file").write_text("secret")
+        with ebpf.window() as part:
+            if moved == "a new one":
+                context = libc.syscall(FSOPEN, b"tmpfs", 0)
+                assert libc.syscall(FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0) == 0
+                fd = libc.syscall(FSMOUNT, context, 0, 0)
+            else:
+                fd = os.open(outside, os.O_PATH)
+            assert libc.syscall(MOVE_MOUNT, fd, b"", -100, os.fsencode(inside), MOVE_MOUNT_F_EMPTY_PATH) == 0
+            (inside / "file").touch()
+    finally:
+        libc.umount2(os.fsencode(tmp_path), MNT_DETACH)
+    if moved == "a new one":
+        part.assert_no_file_access(f"{outside}/*")
+    else:
+        with pytest.raises(InconclusiveRecording, match="a path may lead elsewhere"):
+            part.assert_no_file_access(f"{outside}/*")
+
+
+def test_a_file_without_a_name_from_before_the_window(ebpf: Recording, inside: Path, outside: Path) -> None:
+    """The test opened it, so it is none of those to which pytest's output goes."""
+    with (outside / "file").open("r+b", buffering=0) as file:
+        (outside / "file").unlink()
+        with ebpf.window() as part:
+            file.write(b"x")
+        violated(lambda: part.assert_only_writes_under(inside), str(outside))
+
+
+def test_an_open_that_fails_when_the_file_is_made(
+    ebpf: Recording, libc: ctypes.CDLL, inside: Path, outside: Path
+) -> None:
+    """As with O_DIRECT, where the file system has none: the file stays; also at the end of a link."""
+    (inside / "link").symlink_to(outside / "new")
+    assert libc.mount(b"x", os.fsencode(outside), b"ramfs", 0, None) == 0
+    try:
+        with ebpf.window() as part, pytest.raises(OSError, match="Invalid argument"):
+            os.open(inside / "link", os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
+        made = (outside / "new").exists()
+    finally:
+        libc.umount2(os.fsencode(outside), 2)
+    assert made
+    with pytest.raises(InconclusiveRecording, match="perhaps creates"):
+        part.assert_only_writes_under(inside)
+    part.assert_only_writes_under(inside, outside)
+
+
+def test_a_map_that_gets_a_name(ebpf: Recording, libc: ctypes.CDLL, inside: Path, outside: Path) -> None:
+    """A file of its own file system, made by a call that takes its path in memory."""
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    with contextlib.suppress(ValueError):  # not allowed; only before Linux 5.11 a map counts
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert libc.mount(b"x", os.fsencode(outside), b"bpf", 0, None) == 0
+    try:
+        number, path = SYS_BPF[os.uname().machine], ctypes.create_string_buffer(os.fsencode(outside / "map"))
+        fd = libc.syscall(number, BPF_MAP_CREATE, struct.pack("=5I", 2, 4, 8, 1, 0), 20)
+        assert fd >= 0
+        with ebpf.window() as part:
+            assert libc.syscall(number, BPF_OBJ_PIN, struct.pack("=QII", ctypes.addressof(path), fd, 0), 16) == 0
+        with ebpf.window() as other:
+            again = libc.syscall(number, BPF_OBJ_GET, struct.pack("=QII", ctypes.addressof(path), 0, 0), 16)
+        assert again >= 0
+        os.close(again)
+        os.close(fd)
+    finally:
+        libc.umount2(os.fsencode(outside), 2)
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, limit)
+    with pytest.raises((AssertionError, InconclusiveRecording)):
+        part.assert_only_writes_under(inside)
+    with pytest.raises((AssertionError, InconclusiveRecording)):
+        part.assert_no_file_access(outside / "map")
+    with pytest.raises(InconclusiveRecording):
+        other.assert_only_reads_under(inside)
+    with pytest.raises(InconclusiveRecording):
+        other.assert_no_file_access(outside / "map")
+    other.assert_only_writes_under(inside)
+
+
 def test_dots_that_cannot_be_followed(
     ebpf: Recording, inside: Path, outside: Path, decided_by_hooks: Callable[[str], AbstractContextManager[object]]
 ) -> None:
@@ -214,6 +336,33 @@ def test_an_allowed_folder_that_is_a_link(ebpf: Recording, inside: Path, tmp_pat
     (inside / "file").unlink()
     ebpf.assert_only_writes_under(tmp_path / "link")
     ebpf.assert_only_writes_under(inside)
+
+
+def test_own_descriptor_by_its_name(ebpf: Recording, inside: Path, outside: Path) -> None:
+    """It is what it was opened as, as the C library's fchmodat has it; not if another one took its place."""
+    with ebpf.paused():
+        (inside / "file").touch()
+
+    def opened(folder: Path) -> str:
+        return f"/proc/self/fd/{os.open(folder / 'file', os.O_PATH)}"
+
+    name = opened(inside)
+    os.chmod(name, 0o600)  # noqa: PTH101
+    os.stat("/dev/stdin")  # noqa: PTH116
+    ebpf.assert_only_writes_under(inside)
+    ebpf.assert_no_file_access(outside / "file")
+    with ebpf.window() as part:
+        os.dup2(os.open(outside / "file", os.O_PATH), int(Path(name).name))
+        os.chmod(name, 0o600)  # noqa: PTH101
+    with pytest.raises((AssertionError, InconclusiveRecording), match="changes the metadata of"):  # a hook says of what
+        part.assert_only_writes_under(inside)
+    with ebpf.window() as part:
+        os.chmod(name, 0o600)  # noqa: PTH101
+    with pytest.raises((AssertionError, InconclusiveRecording), match="changes the metadata of"):
+        part.assert_only_writes_under(inside)
+    with ebpf.window() as part:
+        os.chmod(opened(outside), 0o600)  # noqa: PTH101
+    violated(lambda: part.assert_only_writes_under(inside), str(outside))
 
 
 def test_what_failed_wrote_nothing(ebpf: Recording, inside: Path, outside: Path) -> None:
@@ -263,20 +412,123 @@ def test_hard_link_that_is_gone(ebpf: Recording, inside: Path, outside: Path) ->
     part.assert_only_writes_under(inside)
 
 
-def test_a_mount_shows_another_place(ebpf: Recording, inside: Path, outside: Path, libc: ctypes.CDLL) -> None:
-    """What lies under a path after a bind mount isn't known."""
-    program = f"""
-import ctypes
+MOUNTING = """
+import ctypes, os, sys
 libc = ctypes.CDLL(None)
 assert libc.unshare(0x20000) == 0
 assert libc.mount(b"none", b"/", None, 0x44000, None) == 0
-assert libc.mount({os.fsencode(outside)!r}, {os.fsencode(inside)!r}, None, 0x1000, None) == 0
-open({str(inside / "file")!r}, "w").write("x")
+assert libc.mount(os.fsencode(sys.argv[1]), os.fsencode(sys.argv[2]), None, ctypes.c_ulong({flags}), None) == 0
+{work}
 """
-    python(program)
+BIND, REMOUNT, PRIVATE, MAGIC = 0x1000, 0x20, 0x40000, 0xC0ED0000
+
+
+@pytest.mark.parametrize("flags", [BIND, BIND | PRIVATE, BIND | MAGIC])
+def test_a_mount_shows_another_place(ebpf: Recording, inside: Path, outside: Path, flags: int) -> None:
+    """What lies under a path after a bind mount isn't known, whatever else the call says."""
+    python(MOUNTING.format(flags=flags, work="open(f'{sys.argv[2]}/file', 'w').write('x')"), outside, inside)
     assert (outside / "file").read_text() == "x"
     with pytest.raises(InconclusiveRecording, match="may lead elsewhere"):
         ebpf.assert_only_writes_under(inside)
+
+
+def test_a_file_by_way_of_a_mount(ebpf: Recording, inside: Path, outside: Path) -> None:
+    """It has another name then; what is mounted of memory or of the kernel has none of it."""
+    python(MOUNTING.format(flags=BIND, work="os.chmod(f'{sys.argv[2]}/file', 0o600)"), outside, inside)
+    with pytest.raises(InconclusiveRecording, match="may lead elsewhere"):
+        ebpf.assert_no_file_access(outside / "file")
+    with ebpf.window() as part:
+        fresh = "libc.mount(b'none', os.fsencode(sys.argv[2]), b'tmpfs', 0, None); open(f'{sys.argv[2]}/file', 'w')"
+        python(MOUNTING.replace("os.fsencode(sys.argv[1])", "None").format(flags=REMOUNT | BIND, work=""), outside, "/")
+        python("import ctypes, os, sys; libc = ctypes.CDLL(None); libc.unshare(0x20000); " + fresh, outside, inside)
+    part.assert_no_file_access(outside / "file")
+
+
+def _swap(inside: Path, _: Path) -> None:
+    """The folder that the link is in is another one by now."""
+    (inside / "folder").rename(inside / "before")
+    (inside / "other").rename(inside / "folder")
+
+
+def _exchange(inside: Path, _: Path) -> None:
+    libc = ctypes.CDLL(None)
+    names = (os.fsencode(inside / name) for name in ("folder", "other"))
+    first, second = names
+    assert libc.renameat2(-100, first, -100, second, RENAME_EXCHANGE) == 0
+
+
+def _replace_link(inside: Path, _: Path) -> None:
+    (inside / "folder/link").unlink()
+    (inside / "folder/link").mkdir()
+
+
+@pytest.mark.parametrize("change", [_swap, _exchange, _replace_link])
+@pytest.mark.parametrize("act", [os.unlink, lambda path: os.truncate(path, 0), lambda path: path.chmod(0o600)])
+def test_folders_that_change_names(
+    ebpf: Recording, inside: Path, outside: Path, act: Callable[[Path], None], change: Callable[[Path, Path], None]
+) -> None:
+    """What a path led to at the call counts: not what stands there since, also where that came after the window."""
+    with ebpf.paused():
+        (inside / "folder").mkdir()
+        (inside / "other/link").mkdir(parents=True)
+        (inside / "folder/link").symlink_to(outside)
+    with ebpf.window() as part:
+        act(inside / "folder/link/file")
+    change(inside, outside)
+    for each in (part, ebpf):
+        with pytest.raises((AssertionError, InconclusiveRecording)):
+            each.assert_only_writes_under(inside)
+        with pytest.raises((AssertionError, InconclusiveRecording)):
+            each.assert_no_file_access(outside / "file")
+
+
+def test_a_folder_that_changes_its_name(ebpf: Recording, inside: Path, outside: Path) -> None:
+    """It is followed: what is done in it under either name is done there, and decided."""
+    with ebpf.paused():
+        (inside / "build/deep").mkdir(parents=True)
+        (inside / "build/deep/file").touch()
+        (inside / "build/deep/gone").touch()
+    (inside / "build/deep/new").touch()
+    (inside / "build").rename(inside / "dist")
+    (inside / "dist/deep/gone").unlink()
+    (inside / "dist/deep/new").chmod(0o600)
+    (inside / "build").mkdir()
+    (inside / "build/other").touch()
+    ebpf.assert_only_writes_under(inside)
+    ebpf.assert_no_file_access(outside / "file")
+
+
+def test_an_allowed_folder_that_becomes_a_link_after_the_window(
+    ebpf: Recording, inside: Path, outside: Path, tmp_path: Path
+) -> None:
+    """It was a folder when the window began."""
+    with ebpf.window() as part:
+        (outside / "new").touch()
+    inside.rename(tmp_path / "elsewhere")
+    inside.symlink_to(outside)
+    with pytest.raises((AssertionError, InconclusiveRecording)):
+        part.assert_only_writes_under(inside)
+
+
+def test_files_of_another_process_table(ebpf: Recording, inside: Path) -> None:
+    """In a PID namespace of its own a process has a number that is another process's in pytest's /proc."""
+    program = """
+import ctypes, os
+assert ctypes.CDLL(None).unshare(0x20000000) == 0
+pid = os.fork()
+if not pid:
+    open("/proc/1/status").read()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    with ebpf.window() as part:
+        python(program)
+    violated(lambda: part.assert_only_reads_under(inside, "/usr", "/etc", "/bin", "/lib", "/lib64"), "/proc/1/status")
+    Path("/proc/self/status").read_text()
+    with ebpf.window() as part:
+        Path("/proc/self/status").read_text()
+        Path(f"/proc/{os.getpid()}/status").read_text()
+    part.assert_only_reads_under(inside)
 
 
 def test_reads_inside(ebpf: Recording, inside: Path, outside: Path) -> None:
@@ -302,6 +554,23 @@ def test_reads_inside(ebpf: Recording, inside: Path, outside: Path) -> None:
         violated(lambda part=part: part.assert_only_reads_under(inside, "/bin", "/usr/bin"), str(outside))  # type: ignore[misc]
 
 
+@pytest.fixture
+def installed(inside: Path, outside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module as some installers place it: a hard link of the file in their cache."""
+    (inside / "module.py").hardlink_to(outside / "file")
+    monkeypatch.setattr(places, "_python_dirs", lambda: (str(inside),))
+    return inside / "module.py"
+
+
+def test_reads_what_any_program_needs(ebpf: Recording, installed: Path) -> None:
+    """A folder that is allowed besides takes nothing away, whatever other names its files have."""
+    installed.read_text()
+    ebpf.assert_only_reads_under("/none")
+    ebpf.assert_only_reads_under("/none", installed.parent)
+    with pytest.raises(InconclusiveRecording, match="hard links"):
+        ebpf.assert_only_reads_under("/none", installed.parent, runtime=False)
+
+
 # One file
 
 
@@ -314,6 +583,12 @@ def _read_through_hard_link(file: Path) -> None:
     (file.parent / "hard").read_text()
 
 
+def _by_another_name_of_its_folder(file: Path) -> None:
+    file.parent.rename(file.parent.with_name("renamed"))
+    (file.parent.with_name("renamed") / file.name).chmod(0o600)
+    file.parent.with_name("renamed").rename(file.parent)
+
+
 WAYS_TO_A_FILE: list[Callable[[Path], object]] = [
     lambda file: file.read_text(),
     lambda file: file.stat(),
@@ -324,6 +599,14 @@ WAYS_TO_A_FILE: list[Callable[[Path], object]] = [
     lambda file: Path(f"/proc/self/root{file}").read_text(),
     _unlink_through_link,
     _read_through_hard_link,
+    _by_another_name_of_its_folder,
+    lambda file: os.chmod(file.parent / "hard", 0o600),  # noqa: PTH101
+    lambda file: os.truncate(file.parent / "hard", 0),
+    lambda file: (file.parent / "hard").stat(),
+    lambda file: (file.parent / "soft").stat(),
+    lambda file: os.access(file.parent / "soft", os.R_OK),
+    lambda file: os.listxattr(file.parent / "soft"),
+    lambda file: os.statvfs(file.parent / "soft"),
 ]
 
 
@@ -339,6 +622,76 @@ def test_file_access(ebpf: Recording, inside: Path, way: Callable[[Path], object
     ebpf.assert_no_file_access(file)
     way(file)
     violated(lambda: ebpf.assert_no_file_access(file), "was accessed")
+
+
+WAYS_THAT_DO_NOT_OPEN: list[Callable[[Path], object]] = [
+    lambda file: file.stat(),
+    lambda file: file.chmod(0o600),
+    lambda file: os.truncate(file, 0),
+    lambda file: os.access(file, os.R_OK),
+    os.utime,
+    lambda file: file.rename(file.with_name("renamed")),
+    lambda file: file.unlink(),
+]
+
+
+@pytest.mark.parametrize("way", WAYS_THAT_DO_NOT_OPEN)
+def test_file_access_by_a_name_in_a_link(
+    ebpf: Recording, inside: Path, outside: Path, way: Callable[[Path], object]
+) -> None:
+    """The folder that is asked for may be a symlink, as /var/run is: exact, in a glob, and not quite tidy."""
+    with ebpf.paused():
+        (inside / "link").symlink_to(outside)
+        (outside / "other").touch()
+    asked = [
+        inside / "link/file",
+        f"{inside}//link/./file",
+        f"{inside}/link/fil*",
+        f"{outside}/../outside/file",
+        os.path.relpath(inside / "link/file"),
+    ]
+    for path in asked:
+        ebpf.assert_no_file_access(path)
+    (outside / "other").chmod(0o600)
+    for path in asked:
+        ebpf.assert_no_file_access(path)
+    way(outside / "file")
+    for path in asked:
+        violated(lambda path=path: ebpf.assert_no_file_access(path), "was accessed")  # type: ignore[misc]
+
+
+def test_folder_that_is_asked_for(ebpf: Recording, inside: Path, outside: Path) -> None:
+    """By its name with a slash at its end too."""
+    ebpf.assert_no_file_access(f"{outside}/")
+    (outside / "file").unlink()
+    outside.rmdir()
+    violated(lambda: ebpf.assert_no_file_access(f"{outside}/"), "was accessed: remove")
+
+
+def test_socket_in_a_link(ebpf: Recording, inside: Path, outside: Path) -> None:
+    """A connection to it, by way of symlinks at any place."""
+    with ebpf.paused():
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(outside / "socket"))
+        listener.listen()
+        (inside / "link").symlink_to(outside)
+        (inside / "last").symlink_to(outside / "socket")
+    for path in (outside / "socket", inside / "link/socket", inside / "last"):
+        with ebpf.window() as part, socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+        for asked in (outside / "socket", inside / "link/socket"):
+            violated(lambda part=part, asked=asked: part.assert_no_file_access(asked), "probe")  # type: ignore[misc]
+    listener.close()
+
+
+def test_file_access_below_a_descriptor(ebpf: Recording, outside: Path, libc: ctypes.CDLL) -> None:
+    """With RESOLVE_IN_ROOT an absolute path begins at the descriptor: of an attempt it can't be told where that led."""
+    folder = os.open(outside, os.O_PATH)
+    how = struct.pack("=3Q", os.O_DIRECTORY, 0, 0x10)
+    assert libc.syscall(OPENAT2, folder, b"/file", how, len(how)) < 0
+    os.close(folder)
+    with pytest.raises(InconclusiveRecording):
+        ebpf.assert_no_file_access(outside / "file")
 
 
 def test_file_access_by_op(ebpf: Recording, inside: Path) -> None:
@@ -633,6 +986,54 @@ def test_through_a_link(ebpf: Recording, inside: Path, tmp_path: Path) -> None:
     sync_directory(inside)
     ebpf.assert_durable(inside / "file")
     ebpf.assert_durable(tmp_path / "link/file")
+
+
+@pytest.mark.parametrize("in_child", [False, True])
+def test_a_descriptor_that_takes_the_place_of_a_synchronous_one(
+    ebpf: Recording, inside: Path, *, in_child: bool
+) -> None:
+    """Of the same file, and from before the recording: what is written there waits for nothing."""
+    with ebpf.paused():
+        (inside / "file").write_text("old")
+        plain = os.open(inside / "file", os.O_WRONLY)
+    with ebpf.window() as part:
+        synchronous = os.open(inside / "file", os.O_WRONLY | os.O_SYNC)
+        os.write(synchronous, b"x")
+        child = os.fork() if in_child else 0
+        if not child:
+            os.dup2(plain, synchronous)
+            os.write(synchronous, b"y")
+        if in_child and not child:
+            os._exit(0)
+        if child:
+            os.waitpid(child, 0)
+    os.close(plain)
+    os.close(synchronous)
+    violated(lambda: part.assert_durable(inside / "file"), "fsync is missing")
+
+
+@pytest.mark.parametrize("way", ["unlink", "rename"])
+def test_taken_away(ebpf: Recording, inside: Path, outside: Path, way: str) -> None:
+    """It isn't there, however well it was synced before; unless it is there again."""
+    write(inside / "file")
+    sync_directory(inside)
+    ebpf.assert_durable(inside / "file")
+    with ebpf.window() as part:
+        write(inside / "file")
+        if way == "unlink":
+            (inside / "file").unlink()
+        else:
+            (inside / "file").rename(outside / "other")
+    violated(lambda: ebpf.assert_durable(inside / "file"), "it was taken away", "takes away")
+    violated(lambda: part.assert_durable(inside / "file"), "it was taken away")
+    with ebpf.paused():
+        (inside / "file").touch()
+    with pytest.raises(InconclusiveRecording, match="may have taken it away"):
+        part.assert_durable(inside / "file")
+    (inside / "file").unlink()
+    write(inside / "file")
+    sync_directory(inside)
+    ebpf.assert_durable(inside / "file")
 
 
 def test_never_written(ebpf: Recording, inside: Path) -> None:

@@ -316,11 +316,11 @@ def test_kernel_struct_without_headers(ebpf: Recording) -> None:
         #include <linux/sched.h>
         #include <linux/nsproxy.h>
         BPF_HASH(parents, u32, u32);
-        RAW_TRACEPOINT_PROBE(sys_enter)
+        TRACEPOINT_PROBE(raw_syscalls, sys_enter)
         {{
             struct task_struct *task = (struct task_struct *)bpf_get_current_task();
             u32 pid = task->tgid, parent = task->real_parent->tgid;
-            if (ctx->args[1] == {GETPPID} && EBPF_IN_SCOPE())
+            if (args->id == {GETPPID} && EBPF_IN_SCOPE())
                 parents.update(&pid, &parent);
             return 0;
         }}

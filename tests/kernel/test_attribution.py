@@ -172,10 +172,21 @@ def test_memory_of_children_is_given_back(ebpf: Recording) -> None:
     assert ebpf._session._store.nbytes < 1 << 20
 
 
+ASLEEP = '''
+WAITS = {"202": 3, "98": 3, "232": 3, "22": 3}  # the argument of futex and epoll_wait that limits the time
+
+
+def asleep(thread):
+    """Whether it waits without a limit of time, as nobody does for the interpreter lock."""
+    with open(f"/proc/self/task/{thread.native_id}/syscall") as file:
+        number, *args = file.read().split()
+    return number in WAITS and int(args[WAITS[number]], 16) in (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+'''
 HAND_OVER = '''
 import asyncio, os, queue, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import pytest
+from asleep import asleep
 from pytest_ebpf import InconclusiveRecording
 
 PATH = "/etc/hostname"
@@ -204,15 +215,7 @@ def none(ebpf, path=PATH):
     assert ebpf.complete, ebpf.gaps
 
 
-WAITS = {"202": 3, "98": 3, "232": 3, "22": 3}  # the argument of futex and epoll_wait that limits the time
 BUSY_BODIES = []
-
-
-def asleep(thread):
-    """Whether it waits without a limit of time, as nobody does for the interpreter lock."""
-    with open(f"/proc/self/task/{thread.native_id}/syscall") as file:
-        number, *args = file.read().split()
-    return number in WAITS and int(args[WAITS[number]], 16) in (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 
 
 @pytest.fixture(autouse=True)
@@ -475,17 +478,505 @@ def test_busy_b(ebpf):
     RESULTS.get()
     with pytest.raises(InconclusiveRecording, match="threads or processes"):
         ebpf.assert_no_syscall("openat", path=PATH)
+    with pytest.raises(InconclusiveRecording, match="threads or processes"):
+        ebpf.assert_max(syscalls=len(ebpf.syscalls()))
+    ebpf.assert_max(syscalls=10_000)
+    ebpf.assert_max(opens=100)
     ebpf.assert_no_syscall("connect")
 '''
 
 
 def test_hand_over(run: Run, pytester: pytest.Pytester) -> None:
     """Work that a test gives to another one's thread is its own; what that thread does by itself is not."""
-    pytester.makepyfile(test_hand_over=HAND_OVER)
+    pytester.makepyfile(asleep=ASLEEP, test_hand_over=HAND_OVER)
     result = run("--ebpf-trace=none")
     result.assert_outcomes(passed=28)
     late = {line.partition("::")[2] for line in result.outlines if line.startswith("test_hand_over.py::")}
     assert late == {"test_busy_a"}
+
+
+BY_THE_CLOCK = '''
+import os, queue, socket, threading, time
+import pytest
+from asleep import asleep
+from pytest_ebpf import InconclusiveRecording
+
+PATH = "/etc/hostname"
+JOBS, DONE = queue.Queue(), queue.Queue()
+LINE, OTHER_LINE = socket.socketpair(), socket.socketpair()
+
+
+def serve():
+    while (job := JOBS.get()) is not None:
+        job()
+        DONE.put(None)
+
+
+def serve_when_quiet(line, limit):
+    while True:
+        line.settimeout(limit)
+        line.recv(1)
+        line.settimeout(0.001)
+        with pytest.raises(TimeoutError):
+            line.recv(1)
+        read()
+        DONE.put(None)
+
+
+WORKER = threading.Thread(target=serve, daemon=True)
+
+
+def read():
+    with open(PATH):
+        pass
+
+
+def at_rest():
+    while not asleep(WORKER):
+        pass
+
+
+def undecided(ebpf):
+    with pytest.raises(InconclusiveRecording, match="threads or processes"):
+        ebpf.assert_no_syscall("openat", path=PATH)
+    ebpf.assert_no_syscall("connect")
+
+
+def test_starts(ebpf):
+    WORKER.start()
+    threading.Thread(target=serve_when_quiet, args=(LINE[0], None), daemon=True).start()
+    threading.Thread(target=serve_when_quiet, args=(OTHER_LINE[0], 1000), daemon=True).start()
+    for line in LINE, OTHER_LINE:
+        line[1].send(b"x")
+        DONE.get()
+    at_rest()
+
+
+def wait():
+    threading.Event().wait(0.001)
+    read()
+
+
+def wait_often():
+    for _ in range(3):
+        threading.Event().wait(0.001)
+    read()
+
+
+def wait_and_sleep():
+    threading.Event().wait(0.001)
+    time.sleep(0.001)
+    read()
+
+
+def wait_for_a_lock():
+    """Which may be where that of the queue was before."""
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire(timeout=0.001)
+    read()
+
+
+def receive_and_sleep():
+    line, other_end = socket.socketpair()
+    line.settimeout(0.001)
+    with other_end, line, pytest.raises(TimeoutError):
+        line.recv(1)
+    time.sleep(0.001)
+    read()
+
+
+def in_a_thread():
+    """That was started after a wait, and waits itself."""
+    threading.Event().wait(0.001)
+    thread = threading.Thread(target=wait)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("job", [wait, wait_often, wait_and_sleep, wait_for_a_lock, receive_and_sleep, in_a_thread])
+def test_in_the_middle(ebpf, job):
+    JOBS.put(job)
+    DONE.get()
+    undecided(ebpf)
+    at_rest()
+
+
+def test_decided_again(ebpf):
+    JOBS.put(read)
+    DONE.get()
+    ebpf.assert_syscall("openat", path=PATH, count=1)
+    assert ebpf.complete, ebpf.gaps
+    at_rest()
+
+
+def test_nothing_given(ebpf):
+    ebpf.assert_no_syscall("openat", path=PATH)
+    assert ebpf.complete, ebpf.gaps
+
+
+@pytest.mark.parametrize("line", [LINE, OTHER_LINE])
+def test_quiet(ebpf, line):
+    """What it was given is at its end when no more comes on the same line."""
+    line[1].send(b"x")
+    DONE.get()
+    undecided(ebpf)
+'''
+
+
+def test_clock_in_the_middle(run: Run, pytester: pytest.Pytester) -> None:
+    """An earlier test's thread that waits by the clock within work which this test gave it isn't certainly idle."""
+    pytester.makepyfile(asleep=ASLEEP, test_by_the_clock=BY_THE_CLOCK)
+    run("--ebpf-trace=none").assert_outcomes(passed=11)
+
+
+POOLED = """
+import os, queue, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from asleep import asleep
+
+PATH = "/etc/hostname"
+POOL, SERVING = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+BEGUN, JOBS, DONE = queue.Queue(), queue.Queue(), queue.Queue()
+WORKERS = []
+
+
+def read():
+    with open(PATH):
+        pass
+
+
+def sleep_for_long():
+    BEGUN.put(threading.current_thread())
+    time.sleep(0.2)
+    time.sleep(0.1)
+    os.close(os.open("/etc/group", os.O_RDONLY))
+
+
+def serve():
+    BEGUN.put(threading.current_thread())
+    while (job := JOBS.get()) is not None:
+        job()
+        DONE.put(None)
+
+
+def once(ebpf):
+    ebpf.assert_syscall("openat", path=PATH, count=1)
+    assert ebpf.complete, ebpf.gaps
+    while not all(map(asleep, WORKERS)):  # else they may be on their way to their queues in the next test
+        pass
+
+
+def test_begins(ebpf):
+    POOL.submit(sleep_for_long)
+    WORKERS.append(BEGUN.get())
+    state = Path(f"/proc/self/task/{WORKERS[0].native_id}/syscall")
+    while state.read_text().split()[0] not in ("115", "230"):  # clock_nanosleep
+        pass
+    SERVING.submit(serve)
+    WORKERS.append(BEGUN.get())
+    while not asleep(WORKERS[1]):
+        pass
+
+
+def test_next(ebpf):
+    \"\"\"The thread finds it there when it is done with the work of the test before, and waits for nothing.\"\"\"
+    POOL.submit(read).result()
+    once(ebpf)
+    ebpf.assert_no_syscall("%file", path="/etc/group")
+
+
+def test_by_the_clock(ebpf):
+    \"\"\"It waits by the clock in the middle of this one's work.\"\"\"
+    def work():
+        threading.Event().wait(0.001)
+        read()
+
+    POOL.submit(work).result()
+    once(ebpf)
+
+
+def test_passed_on(ebpf):
+    \"\"\"From one thread of an earlier test's pool to another's.\"\"\"
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: POOL.submit(read).result()).result()
+    once(ebpf)
+
+
+def test_within(ebpf):
+    \"\"\"What an earlier test submitted has a queue of its own, which shows whose work it takes.\"\"\"
+    JOBS.put(read)
+    DONE.get()
+    once(ebpf)
+
+
+def test_nothing(ebpf):
+    ebpf.assert_no_syscall("openat", path=PATH)
+    assert ebpf.complete, ebpf.gaps
+
+
+def test_ends(ebpf):
+    JOBS.put(None)
+    POOL.submit(time.sleep, 0.3)
+"""
+
+
+def test_thread_pools(run: Run, pytester: pytest.Pytester) -> None:
+    """What is submitted is whose who submitted it, whatever the thread does; also past the end of the session."""
+    pytester.makepyfile(asleep=ASLEEP, test_pooled=POOLED)
+    result = run("--ebpf-trace=none")
+    result.assert_outcomes(passed=7)
+    assert result.ret == 0
+    late = {line.partition("::")[2] for line in result.outlines if line.startswith("test_pooled.py::")}
+    assert late == {"test_begins"}
+
+
+WOKEN_BY_OTHERS = """
+import ctypes, os, pty, queue, subprocess, threading, tty
+from pathlib import Path
+import pytest
+from pytest_ebpf import InconclusiveRecording
+
+PATH, DONE = "/etc/hostname", queue.Queue()
+MASTER, SLAVE = pty.openpty()
+tty.setraw(SLAVE)
+ENDED, ENDING = os.pipe()
+TIMER = ctypes.CDLL(None, use_errno=True).timerfd_create(1, 0)
+TICKS, THREADS = queue.SimpleQueue(), {}
+
+
+def serve(fd):
+    while os.read(fd, 1):
+        with open(PATH):
+            pass
+        DONE.put(None)
+    os.stat(PATH)
+    DONE.put(None)
+
+
+def tick():
+    with open("/dev/zero", "rb", buffering=0) as zero:
+        while os.read(TIMER, 8):
+            zero.read(1)
+            os.stat("/etc/fstab")
+            TICKS.put(None)
+
+
+def ticked(times):
+    \"\"\"From now on. It waits, as the timer would overtake a thread that has to fight for the interpreter.\"\"\"
+    while not TICKS.empty():
+        TICKS.get()
+    for _ in range(times):
+        TICKS.get()
+
+
+def at_rest(fd):
+    file = Path(f"/proc/self/task/{THREADS[fd].native_id}/syscall")
+    while file.read_text().split()[:2] not in (["0", hex(fd)], ["63", hex(fd)]):  # read
+        pass
+
+
+def undecided(ebpf):
+    with pytest.raises(InconclusiveRecording, match="threads or processes"):
+        ebpf.assert_no_syscall("%file", path=PATH)
+    ebpf.assert_no_syscall("connect")
+
+
+def test_starts(ebpf):
+    for fd in SLAVE, ENDED:
+        THREADS[fd] = threading.Thread(target=serve, args=(fd,), daemon=True)
+        THREADS[fd].start()
+        at_rest(fd)
+    threading.Thread(target=tick, daemon=True).start()
+    every = (ctypes.c_long * 4)(0, 30_000_000, 0, 30_000_000)  # so long that it sleeps in between
+    assert ctypes.CDLL(None, use_errno=True).timerfd_settime(TIMER, 0, every, None) == 0
+
+
+def test_timer(ebpf):
+    with ebpf.paused():
+        ticked(2)  # one that fired before is over
+    ticked(3)
+    ebpf.assert_no_syscall("%file", path="/etc/fstab")
+    assert ebpf.complete, ebpf.gaps
+
+
+def test_terminal(ebpf):
+    os.write(MASTER, b"x")
+    DONE.get()
+    undecided(ebpf)
+    at_rest(SLAVE)
+
+
+def test_end_of_a_child(ebpf):
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[ENDING]) as child:
+        os.close(ENDING)
+        child.stdin.close()
+        DONE.get()
+    ebpf.assert_syscall("%file", path=PATH, count=1)
+    assert ebpf.complete, ebpf.gaps
+"""
+
+
+def test_woken_by_others(run: Run, pytester: pytest.Pytester) -> None:
+    """A terminal's input comes by a thread of the kernel: it may be B's doing; the end of B's process is."""
+    pytester.makepyfile(WOKEN_BY_OTHERS)
+    run("--ebpf-trace=none").assert_outcomes(passed=4)
+
+
+OTHER_WAITS = """
+import fcntl, os, queue, signal, struct, subprocess, threading
+from pathlib import Path
+import pytest
+from pytest_ebpf import InconclusiveRecording
+
+PATH, DONE = "/etc/hostname", queue.Queue()
+SETLK, SETLKW = 37, 38  # F_OFD_...: another open file of the same process has to wait, too
+LOCK, UNLOCK = (struct.pack("hh4xqqi4x", kind, 0, 0, 0, 0) for kind in (fcntl.F_WRLCK, fcntl.F_UNLCK))
+FILES = [Path(__file__).with_name(name).open("w") for name in "aabb"]
+CHILD, THREADS = [], {}
+
+
+def for_signal():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    signal.sigwaitinfo({signal.SIGUSR2})
+
+
+def for_child():
+    os.waitpid(CHILD[0].pid, 0)
+
+
+def for_victim():
+    os.waitpid(CHILD[1].pid, 0)
+
+
+def for_lock():
+    fcntl.flock(FILES[1], fcntl.LOCK_EX)
+
+
+def for_record():
+    fcntl.fcntl(FILES[3], SETLKW, LOCK)
+
+
+WAYS = {
+    for_signal: (("128", "137"), lambda: signal.pthread_kill(THREADS[for_signal].ident, signal.SIGUSR2)),
+    for_child: (("61", "260"), lambda: CHILD[0].stdin.close()),
+    for_victim: (("61", "260"), lambda: CHILD[1].kill()),
+    for_lock: (("73", "32"), lambda: fcntl.flock(FILES[0], fcntl.LOCK_UN)),
+    for_record: (("72", "25"), lambda: fcntl.fcntl(FILES[2], SETLK, UNLOCK)),
+}
+
+
+def serve(wait):
+    wait()
+    with open(PATH):
+        pass
+    DONE.put(None)
+
+
+def test_starts(ebpf):
+    fcntl.flock(FILES[0], fcntl.LOCK_EX)
+    fcntl.fcntl(FILES[2], SETLK, LOCK)
+    CHILD.extend(subprocess.Popen(["cat"], stdin=subprocess.PIPE) for _ in range(2))
+    for wait, (numbers, _) in WAYS.items():
+        THREADS[wait] = threading.Thread(target=serve, args=(wait,))
+        THREADS[wait].start()
+        file = Path(f"/proc/self/task/{THREADS[wait].native_id}/syscall")
+        while file.read_text().split()[0] not in numbers:
+            pass
+
+
+@pytest.mark.parametrize("wait", WAYS)
+def test_goes_on(ebpf, wait):
+    WAYS[wait][1]()
+    DONE.get()
+    THREADS[wait].join()
+    if wait is for_victim:  # it may have been killed by its own test
+        with pytest.raises(InconclusiveRecording):
+            ebpf.assert_no_syscall("openat", path=PATH)
+    else:
+        ebpf.assert_syscall("openat", path=PATH, count=1)
+        assert ebpf.complete, ebpf.gaps
+
+
+def test_ends():
+    for child in CHILD:
+        child.returncode = 0  # the thread has waited for it
+"""
+
+
+def test_other_waits(run: Run, pytester: pytest.Pytester) -> None:
+    """A thread that waits for a signal, a child, or a lock on a file does the work of the test that ends that."""
+    pytester.makepyfile(OTHER_WAITS)
+    run("--ebpf-trace=none").assert_outcomes(passed=7)
+
+
+def test_server_that_looks_by_the_clock(run: Run, pytester: pytest.Pytester) -> None:
+    """One of an earlier test that has served this one makes nothing undecided but its own waits."""
+    pytester.makepyfile(
+        test_server="""
+        import socket, socketserver, threading
+        from pathlib import Path
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                with open("/etc/hostname"):
+                    self.request.sendall(self.request.recv(1))
+
+        class Server(socketserver.TCPServer):
+            looks = 0
+
+            def service_actions(self):
+                self.looks += 1
+
+        server = Server(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+
+        def at_rest():
+            file = Path(f"/proc/self/task/{thread.native_id}/syscall")
+            while file.read_text().split()[0] not in ("7", "73"):  # poll, ppoll
+                pass
+
+        def looks(times):
+            until = server.looks + times
+            while server.looks < until:
+                pass
+
+        def test_starts(ebpf):
+            thread.start()
+            looks(1)
+
+        def test_idle(ebpf):
+            with ebpf.paused():
+                looks(2)  # one that began before is over
+            looks(3)
+            ebpf.assert_no_network()
+            assert ebpf.complete, ebpf.gaps
+
+        def test_serves(ebpf):
+            at_rest()
+            with socket.create_connection(server.server_address) as connection:
+                connection.sendall(b"x")
+                assert connection.recv(1) == b"x"
+            looks(3)
+            ebpf.assert_syscall("openat", path="/etc/hostname", count=1)
+            ebpf.assert_no_network(allow=["127.0.0.1"])
+            ebpf.assert_only_writes_under("/nowhere")
+            assert all(gap.calls <= {"poll", "futex"} for gap in ebpf.gaps), ebpf.gaps
+
+        def test_idle_again(ebpf):
+            with ebpf.paused():
+                looks(2)
+            looks(3)
+            ebpf.assert_no_network()
+            assert ebpf.complete, ebpf.gaps
+
+        def test_ends():
+            server.shutdown()
+            server.server_close()
+        """
+    )
+    run("--ebpf-trace=none").assert_outcomes(passed=5)
 
 
 FIXTURES = """

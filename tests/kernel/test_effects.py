@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import mmap
 import os
+import platform
+import shutil
 import signal
 import socket
 import struct
@@ -12,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import dns.message
@@ -23,9 +28,15 @@ from pytest_ebpf import InconclusiveRecording, names
 from pytest_ebpf.engines.variant import _numbers
 from pytest_ebpf.recording import Recording
 
+SOL_PACKET, PACKET_RX_RING = 263, 5
 SIZE = 1009
 MESSAGES = 5
-SYSCALLS = {"x86_64": {"creat": 85, "exit": 60}, "aarch64": {"exit": 93}}[os.uname().machine]
+SYSCALLS = {
+    "x86_64": {"creat": 85, "execveat": 322, "exit": 60},
+    "aarch64": {"execveat": 281, "exit": 93},
+}[os.uname().machine]
+AT_EMPTY_PATH = 0x1000
+FIONREAD, FS_IOC_UNRESVSP64, NO_IOCTL = 0x541B, 0x4030582B, 0x4008EEEE
 RESOLVER = "127.0.0.5"
 UNTIL_EOF = "while os.read(0, 1): pass"
 """For a child: wait until the other end of its standard input is closed."""
@@ -278,6 +289,91 @@ def test_a_mapping(ebpf: Recording, tmp_path: Path, flags: int, ops: list[str]) 
     assert window.files(op="map", flags=shared, path=tmp_path / "file") == [*window.files(op="map")]
 
 
+def test_ioctls_that_write(ebpf: Recording, tmp_path: Path) -> None:
+    """A hole that one punches is a write; what asks, as Python does of each file that it opens, is none."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 2 * mmap.PAGESIZE)
+    fd = os.open(path, os.O_RDWR)
+    with ebpf.window() as asking:
+        assert not os.isatty(fd)
+        fcntl.ioctl(fd, FIONREAD, bytes(4))
+        with pytest.raises(OSError, match="ioctl"):
+            fcntl.ioctl(fd, NO_IOCTL, bytes(8))
+        path.read_text()
+    with ebpf.window() as punching:
+        fcntl.ioctl(fd, FS_IOC_UNRESVSP64, struct.pack("=hh4xqqiI16x", 0, 0, 0, mmap.PAGESIZE, 0, 0))
+    assert os.read(fd, 1) == b"\0"
+    os.close(fd)
+    asking.assert_only_writes_under("/nowhere")
+    assert asking.files(op=["write", "metadata"]) == []
+    assert [(event.op, event.path, event.result) for event in punching.files()] == [("write", str(path), "done")]
+    with pytest.raises(InconclusiveRecording, match="how many bytes isn't known"):
+        punching.assert_max(bytes_written=mmap.PAGESIZE)
+
+
+def test_core_dump(ebpf: Recording, tmp_path: Path) -> None:
+    """A process that leaves a core may have written any file, unless the kernel gives it to a program."""
+    with ebpf.paused():
+        piped = Path("/proc/sys/kernel/core_pattern").read_text().startswith("|")
+    limit = "import os, resource; resource.setrlimit(resource.RLIMIT_CORE, ({0}, resource.RLIM_INFINITY)); os.abort()"
+    with ebpf.window() as without:
+        subprocess.run([sys.executable, "-S", "-c", limit.format(0)], cwd=tmp_path, check=False)
+    assert "core dumped" not in str(without.processes(op="exit").last)
+    without.assert_only_writes_under("/nowhere")
+    with ebpf.window() as window:
+        subprocess.run([sys.executable, "-S", "-c", limit.format(-1)], cwd=tmp_path, check=False)
+    assert "core dumped" in str(window.processes(op="exit").last)
+    with nullcontext() if piped else pytest.raises(InconclusiveRecording, match="core dumped"):
+        window.assert_only_writes_under("/nowhere")
+    told = (AssertionError, InconclusiveRecording)  # a hook says which file it is
+    with nullcontext() if piped else pytest.raises(told, match=r"core dumped|was accessed"):
+        window.assert_no_file_access(tmp_path / "core")
+    with nullcontext() if piped else pytest.raises(InconclusiveRecording, match="core dumped"):
+        window.assert_max(bytes_written=0)
+    assert ebpf.files(op="read", path="/proc/sys/kernel/core_pattern") == []
+
+
+@pytest.mark.parametrize("line", ["#!{0}/interpreter", "#!{0}/interpreter -x"])
+@pytest.mark.parametrize("by_descriptor", [False, True])
+def test_interpreter_of_a_script(
+    ebpf: Recording, tmp_path: Path, libc: ctypes.CDLL, line: str, by_descriptor: bool
+) -> None:
+    """The kernel opens and executes it; a program that is named by a symlink is executed once."""
+    with ebpf.paused():
+        for name in ("inside", "outside"):
+            (tmp_path / name).mkdir()
+        shutil.copy("/bin/true", tmp_path / "outside/interpreter")
+        script, link = tmp_path / "inside/script", tmp_path / "inside/link"
+        script.write_text(line.format(tmp_path / "outside") + "\n")
+        script.chmod(0o700)
+        link.symlink_to("/bin/true")
+        fd = os.open(script, os.O_RDONLY)
+        os.set_inheritable(fd, True)
+    with ebpf.window() as window:
+        child = os.fork()
+        if not child:
+            if by_descriptor:
+                arguments = (ctypes.c_char_p * 2)(b"script", None)
+                libc.syscall(SYSCALLS["execveat"], fd, b"", arguments, (ctypes.c_char_p * 1)(None), AT_EMPTY_PATH)
+            else:
+                os.execv(script, ["script"])
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+    os.close(fd)
+    interpreter = f"{tmp_path}/outside/interpreter"
+    assert [event.path for event in window.files(op="execute", ok=True)] == [str(script), interpreter]
+    with pytest.raises(AssertionError, match="was accessed: execute"):
+        window.assert_no_file_access(interpreter)
+    with pytest.raises(AssertionError, match="reads elsewhere"):
+        window.assert_only_reads_under(tmp_path / "inside")
+    window.assert_only_reads_under(tmp_path)
+    if not by_descriptor:
+        window.assert_no_exec(allow=[script])
+    with ebpf.window() as window:
+        subprocess.run([link, link.name], check=True)
+    assert [event.path for event in window.files(op="execute", ok=True)] == [str(link)]
+
+
 def test_misspelt_ops_and_filters(ebpf: Recording) -> None:
     """They are errors that say what there is."""
     with pytest.raises(ValueError, match=r"have no 'rename'.*'remove' of the old name and 'create' of the new one"):
@@ -344,6 +440,95 @@ def test_sendfile_to_a_socket(ebpf: Recording, tmp_path: Path) -> None:
     theirs.close()
     assert [event.op for event in window.files(path=tmp_path / "file", nbytes=SIZE)] == ["read"]
     assert [(event.op, event.family, event.nbytes) for event in window.network()] == [("send", "AF_UNIX", SIZE)]
+
+
+@pytest.mark.parametrize("name", ["recvfrom", "recvmsg", "recvmmsg", "accept"])
+@pytest.mark.parametrize("room", [0, 15, 16, 128])
+def test_an_address_that_found_no_room(ebpf: Recording, libc: ctypes.CDLL, name: str, room: int) -> None:
+    """The kernel writes as much as fits, and the length of the whole: what stands behind is no sender."""
+    kind = socket.SOCK_STREAM if name == "accept" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as server, socket.socket(socket.AF_INET, kind) as client:
+        server.bind(("127.0.0.1", 0))
+        client.bind(("127.0.0.2", 0))
+        with ebpf.paused():
+            if kind == socket.SOCK_STREAM:
+                server.listen()
+            client.connect(server.getsockname())
+            client.send(b"x")
+        address = ctypes.create_string_buffer(_sockaddr("127.0.0.1", 9), 128)
+        size, data = ctypes.c_uint32(room), ctypes.create_string_buffer(8)
+        piece = ctypes.create_string_buffer(struct.pack("=QQ", ctypes.addressof(data), 1))
+        message = struct.pack("=QIIQQQQI4x", ctypes.addressof(address), room, 0, ctypes.addressof(piece), 1, 0, 0, 0)
+        messages = ctypes.create_string_buffer(message + bytes(8), 64)
+        if name == "accept":
+            os.close(libc.accept(server.fileno(), address, ctypes.byref(size)))
+        elif name == "recvfrom":
+            assert libc.recvfrom(server.fileno(), data, 1, 0, address, ctypes.byref(size)) == 1
+        elif name == "recvmsg":
+            assert libc.recvmsg(server.fileno(), messages, 0) == 1
+        else:
+            assert libc.recvmmsg(server.fileno(), messages, 1, 0, None) == 1
+    ebpf.assert_no_network(allow=["127.0.0.0/8"])
+    with pytest.raises((AssertionError, InconclusiveRecording), match=r"accepts from|receives from"):
+        ebpf.assert_no_network(allow=["127.0.0.1"])
+    if room >= 16 or name == "accept":
+        ebpf.assert_no_network(allow=["127.0.0.2"])
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_receive_that_fails_half_way(
+    ebpf: Recording, libc: ctypes.CDLL, tmp_path: Path, family: socket.AddressFamily
+) -> None:
+    """The first piece has got its part of the message, though the second one made the call fail."""
+    with socket.socket(family, socket.SOCK_DGRAM) as server, socket.socket(family, socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "socket"))
+        with ebpf.paused():
+            client.sendto(b"a message", server.getsockname())
+        buffer = ctypes.create_string_buffer(4)
+        pieces = ctypes.create_string_buffer(struct.pack("=QQQQ", ctypes.addressof(buffer), 4, 8, 4))
+        message = struct.pack("=QIIQQQQI4x", 0, 0, 0, ctypes.addressof(pieces), 2, 0, 0, 0)
+        assert libc.recvmsg(server.fileno(), message, 0) == -1
+        assert (ctypes.get_errno(), buffer.raw) == (errno.EFAULT, b"a me")
+    assert [event.result for event in ebpf.network(op="receive").known] == ["unknown"]
+    with pytest.raises((AssertionError, InconclusiveRecording), match="receives from"):
+        ebpf.assert_no_network()
+
+
+@pytest.fixture
+def connection(listener: socket.socket) -> Iterator[socket.socket]:
+    """A connection from before the recording, on which an answer waits."""
+    with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as server:
+        server.send(b"answer")
+        yield client
+
+
+def test_receiving_without_a_copy(ebpf: Recording, connection: socket.socket) -> None:
+    """What getsockopt gives is received; other options of a socket are none of its data."""
+    buffer = ctypes.create_string_buffer(SIZE)
+    zerocopy = struct.pack("=QIIIiQiIQQII", 0, 0, 0, 0, 0, ctypes.addressof(buffer), SIZE, 0, 0, 0, 0, 0)
+    with ebpf.window() as options:
+        connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
+    with ebpf.window() as window:
+        packed = ctypes.create_string_buffer(zerocopy, len(zerocopy))
+        size = ctypes.c_uint32(len(zerocopy))
+        result = ctypes.CDLL(None).getsockopt(connection.fileno(), 6, 35, packed, ctypes.byref(size))
+        copies = _numbers(platform.release()) >= (5, 12)
+        assert (result, buffer.raw[:6]) == ((0, b"answer") if copies else (-1, bytes(6)))
+    options.assert_no_network()
+    (received,) = window.network(op="receive", address="loopback")
+    assert (received.name, received.result) == ("getsockopt", "done" if copies else "failed")
+    with pytest.raises(AssertionError, match="receives from") if copies else nullcontext():
+        window.assert_no_network()
+
+
+def test_reading_packets_by_a_mapping(ebpf: Recording) -> None:
+    """The ring of a packet socket needs no bind and no receive."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as packets:
+        packets.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack("=IIII", 4096, 1, 2048, 2))
+        mmap.mmap(packets.fileno(), 4096, prot=mmap.PROT_READ).close()
+    with pytest.raises(AssertionError, match="receives from on a socket of AF_PACKET"):
+        ebpf.assert_no_network()
 
 
 def test_a_socket_alone_is_no_traffic(ebpf: Recording) -> None:
@@ -432,6 +617,26 @@ def test_sendmmsg_to_several_addresses(ebpf: Recording, libc: ctypes.CDLL) -> No
     assert [str(event.address) for event in sent] == [f"{host}:{port}" for host, port in ends]
     assert {event.result for event in sent} == {"done"}
     assert len(window.network(op="send", address="127.0.1.3")) == 1
+
+
+def test_sendmmsg_after_a_message_came(ebpf: Recording, libc: ctypes.CDLL) -> None:
+    """What is kept for a call that waits for messages is nothing of the next one's, on the same processor."""
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(everywhere)})
+    try:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        ):
+            receiver.bind(("127.0.1.1", 0))
+            messages = _messages([_sockaddr(*receiver.getsockname())], [b"x"])
+            for _ in range(2):
+                assert libc.sendmmsg(sender.fileno(), messages, 1, 0) == 1
+                receiver.recvmsg(1)
+            ends = [str(event.address) for event in ebpf.network(op="send")]
+            assert ends == ["{}:{}".format(*receiver.getsockname())] * 2
+    finally:
+        os.sched_setaffinity(0, everywhere)
 
 
 def test_sendmmsg_that_stops_in_the_middle(ebpf: Recording, libc: ctypes.CDLL) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
 import re
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -295,6 +297,28 @@ def test_kinds_of_descriptors(ebpf: Recording, tmp_path: Path) -> None:
     assert kinds[3].startswith(f"{tmp_path}/#")
     assert kinds[3].endswith(" (deleted)")
     assert [str(each.files["epfd"]) for each in ebpf.syscalls("epoll_wait")] == ["anon_inode:[eventpoll]"]
+
+
+def test_in_the_memory_of_earlier_ones(ebpf: Recording) -> None:
+    """Files and sockets that the kernel keeps where it kept others of the same name, or alike, are told apart."""
+    sockets: list[int] = []
+    for _ in range(40):
+        with contextlib.ExitStack() as stack:
+            for _ in range(300):
+                one = stack.enter_context(socket.socket())
+                sockets.append(os.fstat(one.fileno()).st_ino)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    assert [call.files["fd"].inode for call in ebpf.syscalls("setsockopt")] == sockets
+    files: list[int] = []
+    name = Path(f"/dev/shm/pytest-ebpf-{os.getpid()}")
+    for _ in range(3000):
+        fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+        name.unlink()
+        files.append(os.fstat(fd).st_ino)
+        os.ftruncate(fd, 1)
+        os.close(fd)
+    opened = [call.result_file for call in ebpf.syscalls("openat", path=str(name))]
+    assert [file.inode for file in opened if file is not None] == files
 
 
 def test_long_and_unreadable_arguments_of_programs(ebpf: Recording, libc: ctypes.CDLL) -> None:

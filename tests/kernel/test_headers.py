@@ -110,9 +110,9 @@ def test_structs_of_this_kernel(ebpf: Recording) -> None:
         f"""
         #include <linux/sched.h>
         BPF_ARRAY(places, u64, {len(fields) + 1});
-        RAW_TRACEPOINT_PROBE(sys_enter)
+        TRACEPOINT_PROBE(raw_syscalls, sys_enter)
         {{
-            if (ctx->args[1] != {GETPPID} || !EBPF_IN_SCOPE())
+            if (args->id != {GETPPID} || !EBPF_IN_SCOPE())
                 return 0;
             u64 at = bpf_get_current_task(), place = at;
             int key = 0;

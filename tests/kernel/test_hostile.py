@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pytest_ebpf.recording import Recording
+from pytest_ebpf import InconclusiveRecording
+from pytest_ebpf.recording import Recording, undescribed
 
 NOWHERE = 0xDEAD0000
 NUMBERS = {
@@ -179,3 +180,41 @@ def test_call_that_has_no_name(ebpf: Recording, libc: ctypes.CDLL) -> None:
     ebpf.assert_syscall("syscall_0x1f4", errno="ENOSYS", arg2=3, count=1)
     with pytest.raises(AssertionError):
         ebpf.assert_no_syscall("syscall_0x1f4")
+
+
+@pytest.mark.parametrize("number", [-1, 0x8000_0001, 0xC000_0001])
+def test_number_that_no_abi_has(ebpf: Recording, libc: ctypes.CDLL, number: int) -> None:
+    """The kernel does nothing then; a seccomp filter or a debugger may put -1 there."""
+    assert libc.syscall(ctypes.c_long(number)) == -1
+    ebpf.assert_no_network()
+    ebpf.assert_no_syscall("openat")
+
+
+def test_call_that_a_newer_kernel_has(ebpf: Recording, libc: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it did isn't known; one that the kernel doesn't have did nothing."""
+    table = ebpf._table
+    number = table.number("getppid")
+    assert number is not None
+    with ebpf.window() as missing:
+        libc.syscall(500)
+    with ebpf.window() as part:
+        os.getppid()
+    missing.assert_no_network()
+    part.assert_no_network()
+    asks: list[Callable[[], None]] = [
+        part.assert_no_network,
+        part.assert_no_exec,
+        lambda: part.assert_only_writes_under("/nowhere"),
+    ]
+    try:
+        with monkeypatch.context() as patch:
+            patch.delitem(table._by_number, number)
+            undescribed.cache_clear()
+            for ask in asks:
+                with pytest.raises(InconclusiveRecording, match=f"1 calls syscall_{number:#x}, which this version"):
+                    ask()
+            part.assert_no_syscall("openat")
+            part.assert_max(syscalls=1, connect=0)
+            assert not part.complete
+    finally:
+        undescribed.cache_clear()

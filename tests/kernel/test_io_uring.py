@@ -17,6 +17,7 @@ from pytest_ebpf.recording import Recording
 
 SETUP, ENTER = 425, 426
 NOP, FSYNC, CONNECT, OPENAT, RENAMEAT, UNLINKAT, WRITE, URING_CMD = 0, 3, 16, 18, 35, 36, 23, 46
+SENDMSG = 9
 SQPOLL = 2
 GETEVENTS, SQ_WAKEUP = 1, 2
 AT_FDCWD = -100
@@ -140,6 +141,26 @@ def test_connect_by_ring(ebpf: Recording, ring: Ring) -> None:
     with pytest.raises(AssertionError):
         ebpf.assert_no_syscall("%network", address=f"127.0.0.1:{port}")
     ebpf.assert_no_syscall("%network", address="public")
+
+
+def test_datagram_by_ring_with_an_address_of_its_own(ebpf: Recording, ring: Ring) -> None:
+    """It needn't go to whom the socket is connected to, so that isn't proven."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+    ):
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.2", 0))
+        host, port = two.getsockname()
+        name = ring.text(struct.pack("=HH4s8x", socket.AF_INET, socket.htons(port), socket.inet_aton(host)))
+        data = ring.text(struct.pack("=QQ", ring.text(b"secret"), 6))
+        message = ring.text(struct.pack("=QIIQQQQI4x", name, 16, 0, data, 1, 0, 0, 0))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client, ebpf.window() as part:
+            client.connect(one.getsockname())
+            assert ring.run(SENDMSG, client.fileno(), message, 1) == 6
+        assert two.recv(6) == b"secret"
+    with pytest.raises((AssertionError, InconclusiveRecording), match=r"127\.0\.0\.2|can't be decided"):
+        part.assert_no_network(allow=["127.0.0.1"])
 
 
 def test_sibling_by_ring_is_warned_of(ebpf: Recording, ring: Ring, tmp_path: Path) -> None:

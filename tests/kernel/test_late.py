@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable
 
 import pytest
@@ -80,6 +81,48 @@ def test_c(ebpf):
         ]
     )
     assert "test_b" not in result.stdout.str().partition("late events (ebpf)")[2]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the code is of x86")
+def test_calls_of_another_abi(run: Run, pytester: pytest.Pytester) -> None:
+    """What they did isn't known, so the rule of A can't be decided: the run fails."""
+    pytester.makepyfile(
+        child="""
+import ctypes, os, struct, sys, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+page = libc.mmap(None, 4096, 7, 0x62, -1, 0)  # private, anonymous, where 32 bits reach it
+path = os.fsencode(sys.argv[1])
+code = bytes.fromhex("53 b8 27000000 bb") + struct.pack("=I", page + 64) + bytes.fromhex("b9 c0010000 cd80 5b c3")
+ctypes.memmove(page, code.ljust(64) + path + bytes(1), 65 + len(path))
+while not os.path.exists(sys.argv[2]):  # not by a pipe, which would hand it over
+    time.sleep(0.01)
+sys.exit(ctypes.CFUNCTYPE(ctypes.c_int)(page)())  # mkdir
+""",
+        test_m="""
+import subprocess, sys
+import pytest
+
+HELD = []
+
+@pytest.mark.ebpf(only_writes_under=["/nowhere"])
+def test_a(tmp_path):
+    command = [sys.executable, "-S", "child.py", str(tmp_path / "made"), str(tmp_path / "go")]
+    HELD.append((subprocess.Popen(command), tmp_path))
+
+def test_b():
+    child, folder = HELD.pop()
+    (folder / "go").touch()
+    assert child.wait() == 0
+    assert (folder / "made").is_dir()
+""",
+    )
+    result = run()
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        ["*only_writes_under=*late: *can't be decided*", "*gap: what the test left behind made 1 calls foreign_0x27*"]
+    )
+    assert result.ret == 1
 
 
 def test_before_the_report(run: Run, pytester: pytest.Pytester) -> None:
@@ -220,6 +263,63 @@ async def test_c(ebpf):
     result.assert_outcomes(passed=3)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*late events (ebpf)*", "test_m.py::test_a", "*no_syscall=*/etc/fstab*1 call matched"])
+
+
+def test_asyncio_task_before_the_report(run: Run, pytester: pytest.Pytester) -> None:
+    """One that A leaves and that acts while A's fixtures, or its loop, are torn down is an error of A's teardown."""
+    pytester.makepyfile(
+        test_m=HEAD
+        + """
+import pytest_asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.ebpf(no_network={"allow": ["unix"]})]
+TASKS = []
+
+def connect():
+    with socket.create_connection(("127.0.0.1", PORT)):
+        pass
+
+@pytest_asyncio.fixture
+async def slow():
+    go, done = asyncio.Event(), asyncio.Event()
+    yield go, done
+    connect()  # the fixture's own doing
+    go.set()
+    await done.wait()
+
+async def later(go, done, act):
+    await go.wait()
+    act()
+    done.set()
+
+async def good_bye():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        connect()
+
+async def test_in_a_fixture(slow):
+    TASKS.append(asyncio.create_task(later(*slow, connect)))
+
+async def test_in_the_loop():
+    TASKS.append(asyncio.create_task(good_bye()))
+    await asyncio.sleep(0)
+
+async def test_good(slow):
+    TASKS.append(asyncio.create_task(later(*slow, list)))
+
+async def test_paused(ebpf):
+    with ebpf.paused():
+        TASKS.append(asyncio.create_task(asyncio.sleep(0)))
+        TASKS[-1].add_done_callback(lambda _: connect())
+        await TASKS[-1]
+        await asyncio.sleep(0)
+    ebpf.assert_no_syscall()
+"""
+    )
+    result = run(plugins=("pytest_asyncio.plugin",))
+    result.assert_outcomes(passed=4, errors=2)
+    for name in "test_in_a_fixture", "test_in_the_loop":
+        result.stdout.fnmatch_lines([f"*ERROR at teardown of {name}*", "E *no_network=*late: assert_no_network*"])
 
 
 def test_leaked_processes(run: Run, pytester: pytest.Pytester) -> None:

@@ -89,6 +89,53 @@ def test_finalizers_that_a_test_adds(pytester: pytest.Pytester, way: str) -> Non
     result.stdout.fnmatch_lines(["E *AssertionError: no_file_access=* teardown: *"])
 
 
+@pytest.mark.parametrize(
+    "fixture, way",
+    [
+        ("monkeypatch", "monkeypatch.setattr(Module, 'client', Client())"),
+        ("monkeypatch", "monkeypatch.setattr(Settings(), 'level', 1)"),
+        ("recwarn", "import warnings; warnings.showwarning = Client()"),
+        ("caplog", "caplog.set_level('INFO', 'loud')"),
+    ],
+)
+def test_what_is_put_back(pytester: pytest.Pytester, fixture: str, way: str) -> None:
+    """It runs code of the user's while one of pytest's own fixtures ends."""
+    body = f"""
+import logging
+ENDING = []
+
+class Client:
+    def __del__(self): forbidden()
+
+class Settings:
+    def __init__(self): self.level = 0
+    def __setattr__(self, name, value):
+        if ENDING: forbidden()
+        object.__setattr__(self, name, value)
+
+class Module:
+    client = None
+
+class Loud(logging.Logger):
+    def setLevel(self, level):
+        if ENDING: forbidden()
+
+logging.setLoggerClass(Loud)
+logging.getLogger("loud")
+logging.setLoggerClass(logging.Logger)
+
+@rule
+def test_it({fixture}):
+    {way}
+    ENDING.append(True)
+
+def test_free(monkeypatch, recwarn, caplog): pass
+"""
+    result = outcomes(pytester, body)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["E *AssertionError: no_file_access=* teardown: *"])
+
+
 def test_skip_in_setup(pytester: pytest.Pytester) -> None:
     """It doesn't undo what the fixture did before; one that did nothing skips, whatever the rule names."""
     body = """

@@ -53,6 +53,91 @@ def test_suite_rule_with_an_exception(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1, passed=2)
 
 
+def test_what_capfd_captured(pytester: pytest.Pytester) -> None:
+    """It goes to files of pytest's own, which are closed when the rules are judged; what the test writes counts."""
+    pytester.makepyprojecttoml(
+        "[tool.pytest-ebpf]\nonly_writes_under = ['allowed']\nphases = ['setup', 'call', 'teardown']\n"
+    )
+    pytester.makepyfile(
+        """
+        import os
+        import subprocess
+        import pytest
+
+        @pytest.fixture
+        def around(capfd):
+            os.write(1, b"x")
+            yield
+            os.write(1, b"x")
+
+        def test_bytes(capfdbinary):
+            os.write(1, b"x")
+            print("x", flush=True)
+            subprocess.run(["echo", "x"], check=True)
+            assert capfdbinary.readouterr().out.count(b"x") == 3
+
+        def test_fixture(around):
+            os.write(2, b"x")
+
+        def test_asked_for_late(request):
+            request.getfixturevalue("capfd")
+            os.write(2, b"x")
+
+        def test_file_of_its_own(capfd, tmp_path):
+            (tmp_path / "x").write_text("x")
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1, passed=3)
+    result.stdout.fnmatch_lines(["FAILED *::test_file_of_its_own *"])
+
+
+def test_what_teardown_takes_away(pytester: pytest.Pytester) -> None:
+    """A method of unittest is judged before its tearDown, as a function is before its fixtures are torn down."""
+    pytester.makepyprojecttoml(
+        "[tool.pytest-ebpf]\nno_network = true\nno_file_access = '/etc/shadow'\nonly_writes_under = ['/tmp']\n"
+        "phases = ['call']\n"
+    )
+    pytester.makepyfile(
+        """
+        import os
+        import shutil
+        import socket
+        import tempfile
+        import unittest
+
+        class TestIt(unittest.TestCase):
+            def setUp(self):
+                self.folder = tempfile.mkdtemp(dir="/tmp")
+                self.file = f"{self.folder}/file"
+                open(self.file, "w").close()
+                self.server = socket.socket(socket.AF_UNIX)
+                self.server.bind(f"{self.folder}/sock")
+                self.server.listen()
+
+            def tearDown(self):
+                self.server.close()
+                shutil.rmtree(self.folder)
+
+            def test_file(self):
+                os.stat(self.file)
+                os.chmod(self.file, 0o600)
+                os.truncate(self.file, 7)
+                os.rename(self.file, self.file + "2")
+
+            def test_socket(self):
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.connect(f"{self.folder}/sock")
+
+            def test_bad(self):
+                os.access("/etc/shadow", os.R_OK)
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1, passed=2)
+    result.stdout.fnmatch_lines(["FAILED *::test_bad *"])
+
+
 def test_export_and_numbers(pytester: pytest.Pytester) -> None:
     """What the files and the table say is what was done."""
     pytester.makepyfile(

@@ -16,12 +16,12 @@ import pytest
 
 from pytest_ebpf import InconclusiveRecording, features, standalone
 from pytest_ebpf.engines import hooks, keeper, kernel
-from pytest_ebpf.engines.base import SESSION_OFFSET, TASK_BYTES
+from pytest_ebpf.engines.base import CONTROL_BYTES, SESSION_OFFSET, TASK_BYTES
 from pytest_ebpf.engines.keeper import KeptEngine
 from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.integrity import MUTED_OFFSET
 from pytest_ebpf.recording import Recording
-from pytest_ebpf.session import CONTROL_BYTES, NOW, SEGMENT, SELF_PID, SPEC_BYTES, TAG, Session
+from pytest_ebpf.session import NOW, SEGMENT, SELF_PID, SPEC_BYTES, TAG, Session
 
 pytestmark = pytest.mark.heavy(reason="starts the recorder anew in each test")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ebpf.errors import EbpfError
 from pytest_ebpf.recording import Recording
 
 
@@ -81,6 +82,34 @@ def test_paused(ebpf: Recording) -> None:
     ebpf.assert_syscall("getppid", count=2)
     ebpf.assert_no_syscall("execve")
     window.assert_no_syscall()
+
+
+OF_EARLIER_TEST: list[Recording] = []
+
+
+@pytest.fixture
+def pausing(ebpf: Recording) -> Iterator[None]:
+    """Pauses before the test's function and after it, within the test."""
+    with ebpf.paused():
+        pass
+    yield
+    with ebpf.paused():
+        os.getppid()
+    ebpf.assert_no_syscall("getppid")
+
+
+def test_keeps_its_recording(pausing: None, ebpf: Recording) -> None:
+    """First half of the next test."""
+    OF_EARLIER_TEST.append(ebpf)
+
+
+def test_pauses_for_itself_alone(ebpf: Recording) -> None:
+    """The recording of an earlier test, which a thread may have kept, can't pause this one's."""
+    kept = OF_EARLIER_TEST.pop()
+    with pytest.raises(EbpfError, match="its test is over"), kept.paused():
+        pass
+    os.getppid()
+    ebpf.assert_syscall("getppid", count=1)
 
 
 LEFT_BEHIND: list[subprocess.Popen[bytes]] = []

@@ -226,3 +226,55 @@ def test_keeper(ebpf):
     else:
         assert "97 errors" in result.stdout, result.stdout
         assert "EngineUnavailable" in result.stdout
+
+
+BESIDE = """
+import os, secrets, subprocess, sys
+from pytest_ebpf import engines
+from pytest_ebpf.recording import Recording
+from pytest_ebpf.scope import Kind, Owner
+from pytest_ebpf.session import Session
+
+
+def recorded(engine, address):
+    session = Session(engines.create(engine, address))
+    session.start()
+    session.begin_test(Owner(Kind.TEST, "test"), "test")
+    recording = Recording(session, session.current)
+    recording.open()
+    return session, recording
+
+
+engine, *addresses = sys.argv[1:]
+for address in addresses:  # that of the one below
+    session, recording = recorded(engine, address)
+    print("ready", flush=True)
+    sys.stdin.read()
+    session.stop()
+    sys.exit()
+for _ in range(5):
+    address = secrets.token_hex(16)
+    command = [sys.executable, __file__, engine, address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"ready\\n"
+        session, recording = recorded(engine, address)
+        assert session.started.session == 1
+        other.stdin.close()
+        children = set()
+        while other.poll() is None:
+            child = os.posix_spawn("/bin/true", ["true"], {})
+            os.waitpid(child, 0)
+            children.add(child)
+    recording.close()
+    ended = {event.pid for event in recording.processes(op="exit", process="children").known}
+    assert children <= ended, children - ended
+    session.stop()
+"""
+
+
+@pytest.mark.heavy(reason="starts ten sessions; no kernel makes a difference")
+def test_a_session_that_ends_beside(engine: str, tmp_path: Path) -> None:
+    """What another worker starts meanwhile is followed as ever."""
+    script = tmp_path / "beside.py"
+    script.write_text(BESIDE)
+    subprocess.run([sys.executable, script, engine], check=True, timeout=120)

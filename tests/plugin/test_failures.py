@@ -228,6 +228,32 @@ def test_dead_programs_prove_nothing(pytester: pytest.Pytester, run: Run) -> Non
 
 
 @pytest.mark.parametrize(
+    "phases, outcomes",
+    [
+        (("call",), {"failed": 1}),
+        (("setup", "call"), {"failed": 1}),
+        (("setup", "call", "teardown"), {"passed": 1, "errors": 1}),
+    ],
+)
+def test_dead_programs_prove_no_rule(
+    pytester: pytest.Pytester, run: Run, phases: tuple[str, ...], outcomes: dict[str, int]
+) -> None:
+    """Where the teardown is held to rules too, it is asked at the end whether the programs lived."""
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.ebpf(no_exec=True, phases={phases!r})
+        def test_it(fake):
+            fake.alive = False
+        """
+    )
+    result = run()
+    result.assert_outcomes(**outcomes)
+    result.stdout.fnmatch_lines(["E *InconclusiveRecording: *no_exec=True*", "E *the eBPF programs no longer run: *"])
+
+
+@pytest.mark.parametrize(
     "call",
     [
         'fake.call("openat", ret=3, unread=0b10)',

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pytest_ebpf import assertions, call
+from pytest_ebpf.effects import END
 from pytest_ebpf.errors import InconclusiveRecording, SiblingCallWarning, UnknownSyscall
 from pytest_ebpf.events import Address, File, Gap, Socket, SyscallEvent
 
@@ -34,6 +35,27 @@ PARTS_GAP = Gap("the path of 1 openat call could not be read", calls=frozenset({
 def lost(count: int, name: str = "openat") -> Gap:
     """A gap of known size."""
     return Gap(f"{count} {name} calls were lost", calls=frozenset({name}), count=count, exact=True)
+
+
+class Crashed(Recording):
+    """One in which a process left a core, or not."""
+
+    dumped = True
+
+    def _ends(self) -> Sequence[SyscallEvent]:
+        return [event(END, None, args={"exit_code": None, "signal": "SIGSEGV", "core_dumped": self.dumped})]
+
+
+@pytest.mark.parametrize("pattern, is_file", [("core", True), ("/cores/%e", True), ("|/usr/bin/keep %P", False)])
+def test_a_core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pattern: str, is_file: bool) -> None:
+    """It is a file somewhere, unless the kernel gives it to a program; where that isn't known, it may be one."""
+    monkeypatch.setattr(assertions, "CORE_PATTERN", tmp_path / "core_pattern")
+    recording = Crashed(HOSTS)
+    assert len(recording.files(path="/tmp/core").undecided) == 2
+    (tmp_path / "core_pattern").write_text(pattern)
+    assert len(recording.files(path="/tmp/core").undecided) == 2 * is_file
+    recording.dumped = False
+    assert recording.files(path="/tmp/core") == []
 
 
 class TestQueries:

@@ -65,7 +65,7 @@ HOME, SRV, ROOT, ONE, TWO = 0x11, 0x13, 0x15, 0x17, 0x19
 HOSTS, GONE, CUT, FAILED = 0x21, 0x23, 0x25, 0x27
 PIPE, MEMFD, EPOLL, FIFO, TTY = 0x31, 0x33, 0x35, 0x37, 0x39
 TCP, TCP6, UDP, LISTENING, NETLINK, UDP_PEER, PING = 0x41, 0x43, 0x45, 0x47, 0x49, 0x4B, 0x4D
-UNIX, UNIX_PAIR, UNIX_ALONE = 0x51, 0x53, 0x55
+UNIX, UNIX_PAIR, UNIX_ALONE, UNIX_PACKETS, UNIX_WAITING = 0x51, 0x53, 0x55, 0x57, 0x59
 NEVER_SENT = 0x99
 GIT = 0x61
 REGULAR, DIRECTORY = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
@@ -97,6 +97,11 @@ NOTES: dict[int, tuple[int, bytes]] = {
     UNIX: (0, socket_note(socket.AF_UNIX, peer_inode=77, names=(b"", b"\1\0/run/x.sock\0"))),
     UNIX_PAIR: (0, socket_note(socket.AF_UNIX, peer_inode=78, names=(b"", b""))),
     UNIX_ALONE: (0, socket_note(socket.AF_UNIX, names=(b"\1\0\0abstract", b""))),
+    UNIX_WAITING: (0, socket_note(socket.AF_UNIX, names=(b"", b"\1\0/run/x.sock\0"))),
+    UNIX_PACKETS: (
+        0,
+        socket_note(socket.AF_UNIX, kind=socket.SOCK_SEQPACKET, peer_inode=77, names=(b"", b"\1\0/run/x.sock\0")),
+    ),
     GIT: (0, file_note(REGULAR, b"git\0bin\0usr\0")),
 }
 KNOWN = Files()
@@ -443,6 +448,7 @@ INET6 = sockaddr(socket.AF_INET6, b"\x01\xbb" + bytes(4) + socket.inet_pton(sock
         (sockaddr(1, b"/" + b"x" * 107), Address("AF_UNIX", path="/" + "x" * 107), "unix:/" + "x" * 107),
         (sockaddr(1, b"\xff\0"), Address("AF_UNIX", path="\udcff"), "unix:\udcff"),
         (sockaddr(1, b"\0name"), Address("AF_UNIX", path="@name"), "unix:@name"),
+        (sockaddr(1, b"@name\0"), Address("AF_UNIX", path="./@name"), "unix:./@name"),
         (sockaddr(1, b"\0a\0b"), Address("AF_UNIX", path="@a\0b"), "unix:@a\0b"),
         (sockaddr(0), Address("AF_UNSPEC"), "AF_UNSPEC"),
         (sockaddr(16, bytes(10)), Address("AF_NETLINK", port=0), "netlink:0"),
@@ -464,6 +470,26 @@ def test_address_of_a_call() -> None:
     assert found.address == Address("AF_INET", host="192.0.2.7", port=8080)
     assert found.args["uservaddr"] == found.address
     assert "192.0.2.7" in str(found)
+
+
+@pytest.mark.parametrize(
+    "name, bases, expected",
+    [
+        (b"sock\0", (base(HOME),), "/home/user/sock"),
+        (b"../x/sock\0", (base(HOME),), "/home/x/sock"),
+        (b"@sock\0", (base(HOME),), "/home/user/@sock"),
+        (b"/run/../sock\0", (), "/sock"),
+        (b"/sock\0", (word(BlobKind.ROOT, ONE),), "/one/sock"),
+        (b"sock\0", (), None),
+        (b"\0sock", (), None),
+    ],
+)
+def test_path_of_a_unix_socket(name: bytes, bases: tuple[Blob, ...], expected: str | None) -> None:
+    """It is made absolute, as any other path."""
+    found = event("connect", 3, 0, len(name) + 2, blobs=(blob(BlobKind.ADDRESS, b"\1\0" + name, 1), *bases))
+    assert found.address is not None
+    assert found.address.abspath == expected
+    assert found.args["uservaddr"] is found.address
 
 
 def test_address_of_a_message() -> None:
@@ -526,6 +552,23 @@ def test_address_of_the_call_comes_first() -> None:
     assert found.addresses == (Address("AF_INET6", host="2001:db8::7", port=443),)
     found = event("sendto", 3, 1, 2, 0, 4, 16, blobs=elsewhere, file=TCP, ret=2)
     assert found.addresses == (PEER,)
+
+
+def test_packets_of_a_unix_socket_go_to_its_peer() -> None:
+    """The kernel passes over the address that stands beside them."""
+    elsewhere = (blob(BlobKind.ADDRESS, b"\1\0/run/fine.sock\0", 4),)
+    found = event("sendto", 3, 1, 2, 0, 4, 17, blobs=elsewhere, file=UNIX_PACKETS, ret=2)
+    assert found.addresses == (Address("AF_UNIX", path="/run/x.sock"),)
+
+
+@pytest.mark.parametrize("name, args", [("sendto", (3, 1, 2, 0, 4, 16)), ("sendmsg", (3, 4))])
+def test_address_that_may_stand_beside_a_message(name: str, args: tuple[int, ...]) -> None:
+    """Where it couldn't be read, a datagram needn't have gone to the socket's other end; a stream goes there."""
+    unread = 1 << args.index(4)
+    found = event(name, *args, file=UDP_PEER, unread=unread, ret=2)
+    assert found.addresses == ()
+    assert "address" in found.unread
+    assert event(name, *args, file=TCP, unread=unread, ret=2).addresses == (PEER,)
 
 
 def test_messages_without_a_name_go_to_the_peer() -> None:
@@ -624,6 +667,7 @@ def test_kinds_of_files(identity: int, expected: File, text: str) -> None:
         (LISTENING, Address("AF_INET", "10.0.0.1", 80), None),
         (NETLINK, None, None),
         (UNIX, Address("AF_UNIX"), Address("AF_UNIX", path="/run/x.sock")),
+        (UNIX_WAITING, Address("AF_UNIX"), Address("AF_UNIX", path="/run/x.sock")),
         (UNIX_PAIR, Address("AF_UNIX"), Address("AF_UNIX")),
         (UNIX_ALONE, Address("AF_UNIX", path="@abstract"), None),
     ],
@@ -838,13 +882,17 @@ def test_ring_operation_on_a_number_of_the_ring() -> None:
 
 
 def test_ring_address() -> None:
-    """Of a connect its own; of a send on a socket that isn't connected it is not recorded."""
+    """Of a connect its own; of a send it is not recorded, unless the socket is connected and takes no other."""
     connect = operation("IORING_OP_CONNECT", 3, 0, file=UDP, blobs=(blob(BlobKind.ADDRESS, INET, 1),))
     assert (connect.address, connect.args["uservaddr"], connect.unread) == (PEER, PEER, frozenset())
     assert "address" in operation("IORING_OP_CONNECT", 3, 0, file=UDP, unread=0b10).unread
     for name in ("IORING_OP_SEND", "IORING_OP_SENDMSG", "IORING_OP_SEND_ZC", "IORING_OP_SENDMSG_ZC"):
         assert "address" in operation(name, 3, file=UDP).unread
+        elsewhere = operation(name, 3, file=UDP_PEER)
+        assert "address" in elsewhere.unread
+        assert elsewhere.addresses == ()
         assert operation(name, 3, file=TCP).unread == frozenset()
+        assert operation(name, 3, file=UNIX_PACKETS).unread == frozenset()
 
 
 @pytest.mark.parametrize("opcode", [65, 100, 127])
@@ -1088,7 +1136,7 @@ def test_end_of_a_process(status: int, code: int | None, signal: str | None, tex
     found = decode.end_of_process(decode.decode_note(fields, own_pid=12), PROCESS, status)
     assert (found.name, found.pid, found.tid, found.comm) == ("sched_process_exit", 12, 13, "python")
     assert (found.process, found.timestamp_ns) == (PROCESS, 1)
-    assert found.args == {"exit_code": code, "signal": signal}
+    assert found.args == {"exit_code": code, "signal": signal, "core_dumped": "core" in text}
     assert (found.ret, found.errno, found.duration_ns, found.in_flight) == (None, None, None, False)
     assert str(found) == text
 

@@ -171,7 +171,14 @@ def test_gaps_and_drops() -> None:
     """Whether the recording is complete can be told from the file."""
     gap = Gap("lost", "do less", calls=frozenset({"openat", "close"}), count=3, exact=True)
     lines = read([Part("call", [], [gap, Gap("any")], {"noise": 2})])
-    told = {"reason": "lost", "hint": "do less", "calls": ["close", "openat"], "count": 3, "exact": True}
+    told = {
+        "reason": "lost",
+        "hint": "do less",
+        "calls": ["close", "openat"],
+        "count": 3,
+        "exact": True,
+        "at_most": False,
+    }
     assert of(lines, "gap")[0] == {"type": "gap", "phase": "call", **told}
     assert of(lines, "gap")[1]["calls"] is None
     assert of(lines, "dropped") == [{"type": "dropped", "phase": "call", "reason": "noise", "count": 2}]

@@ -184,13 +184,15 @@ def test_task() -> None:
     assert offsets["event.tag"] == session.TASK_TAG_OFFSET
     assert offsets["own_tag"] == session.OWN_TAG_OFFSET
     assert offsets["event.since"] == session.TASK_SINCE_OFFSET
+    assert offsets["handed_by"] == session.HANDED_BY_OFFSET
     assert offsets["certain"] == session.CERTAIN_OFFSET
     assert offsets["session"] == base.SESSION_OFFSET
-    assert offsets["event.pid"] == integrity.PID_OFFSET
-    assert offsets["event.tid"] == integrity.TID_OFFSET == integrity.PID_OFFSET + 4, "read as one"
     assert offsets["muted"] == integrity.MUTED_OFFSET
     assert int(re.findall(r"#define TID_LIMIT (\d+)", EVENTS_H)[0]) == integrity.TID_LIMIT
     numbers = bytes(range(base.TASK_BYTES))
+    known_pid, known_tid = integrity.IDS.unpack_from(numbers)
+    assert known_pid == int.from_bytes(numbers[offsets["event.pid"] :][:4], "little")
+    assert known_tid == int.from_bytes(numbers[offsets["event.tid"] :][:4], "little")
     image, pid, tid, comm, ns_pid, tag = session.LIVE_TASK.unpack_from(numbers)
     assert comm == numbers[offsets["event.comm"] :][:16]
     for name, value, width in (
@@ -203,9 +205,9 @@ def test_task() -> None:
         assert value == int.from_bytes(numbers[offsets[name] :][:width], "little"), name
     assert offsets["event"] == 0, "a call in flight is the first bytes of its task"
     assert offsets["event.call"] == session.CALL_OFFSET
-    assert offsets["ns_tid"] == session.IDS_OFFSET
+    assert offsets["ns_tid"] == base.IDS_OFFSET
     assert offsets["ns_pid"] == offsets["ns_tid"] + 4, "read as one number"
-    assert session.IDS_OFFSET % 8 == 0
+    assert base.IDS_OFFSET % 8 == 0
     assert offsets["state"] == session.STATE_OFFSET
     assert offsets["muted"] == session.MUTED_OFFSET
     assert enumerators("mute") == {
@@ -220,7 +222,7 @@ def test_task() -> None:
 def test_control() -> None:
     """The words of the control page."""
     offsets, size = layout("control")
-    assert size == session.CONTROL_BYTES
+    assert size == base.CONTROL_BYTES
     names = ["segment", "enrolled", "lost_tasks", "lost_notes", "self_pid", "generation", "lost_calls", "refused"]
     names += ["tag", "now", "first", "paused_from", "runner"]
     constants = {name.upper(): name for name in names}
@@ -339,7 +341,7 @@ def test_sizes_of_maps() -> None:
     assert re.search(r"u32 count\[LOSS_ROWS\]\[CALL_NUMBERS\];", SCOPE_H)
     assert DEFINES["LOSS_ROWS"] * DEFINES["CALL_NUMBERS"] * 4 == session.LOSS_BYTES
     assert session.LOSS_BYTES % mmap.PAGESIZE == 0, "each session maps its own rows"
-    assert mmap.PAGESIZE % session.CONTROL_BYTES == 0, "a row lies on one page"
+    assert mmap.PAGESIZE % base.CONTROL_BYTES == 0, "a row lies on one page"
     assert DEFINES["CALL_ARGS"] == decode.CALL_ARGS
 
 

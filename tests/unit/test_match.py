@@ -20,7 +20,7 @@ import pytest
 from pytest_ebpf import match, syscalls
 from pytest_ebpf.errors import InconclusiveRecording, UnknownSyscall
 from pytest_ebpf.events import Address, Gap, NetworkEvent, Process, SyscallEvent
-from pytest_ebpf.match import Events, Query, query
+from pytest_ebpf.match import Events, Query, effect_query, query
 
 from .builders import GIT, PYTHON, SH, START_NS, TABLE, event, failed, opened
 
@@ -116,6 +116,13 @@ class TestPath:
             (re.compile(r"^hosts"), "/etc/hosts", False),
             (PurePosixPath("/tmp/*"), "/tmp/*", True),
             (PurePosixPath("/tmp/*"), "/tmp/a", False),
+            ("/etc//./hosts/", "/etc/hosts", True),
+            ("/etc//./hosts/", "/etc//./hosts/", True),
+            ("/etc/ssl/../hosts", "/etc/hosts", True),
+            ("/etc/*/", "/etc/ssl", True),
+            ("/etc/*/../hosts", "/etc/hosts", False),
+            (PurePosixPath("/tmp/x/../*"), "/tmp/*", True),
+            (PurePosixPath("/tmp/x/../*"), "/tmp/a", False),
             (lambda path: path.endswith("s"), "/etc/hosts", True),
             (lambda path: path.endswith("x"), "/etc/hosts", False),
             (lambda path: [], "/etc/hosts", False),
@@ -194,6 +201,15 @@ class TestPath:
         with pytest.raises(ValueError, match="can't match"):
             asked("openat", path=value)
 
+    @pytest.mark.parametrize("value", ["~/.netrc", "~root/.ssh/*", PurePosixPath("~/.netrc")])
+    def test_home(self, value: object) -> None:
+        """No path begins with the shell's sign for it, and nothing would match."""
+        text = r"can't match.*write os\.path\.expanduser\('~.*{home} in a rule"
+        with pytest.raises(ValueError, match=text):
+            asked("openat", path=value)
+        with pytest.raises(ValueError, match=text):
+            effect_query(TABLE, "files", path=value)
+
     def test_a_coroutine_function(self) -> None:
         """It would always be true."""
 
@@ -250,6 +266,17 @@ class TestResult:
     def test_second_names(self, typed: str | int, recorded: str) -> None:
         """An error is meant by any of its names; the kernel's internal ones exist."""
         assert asked("read", errno=typed).test(event("read", -1, errno=recorded)) is True
+
+    @pytest.mark.parametrize("recorded", ["ERESTARTSYS", "ERESTARTNOHAND", "ERESTART_RESTARTBLOCK"])
+    def test_a_call_that_a_signal_broke_off(self, recorded: str) -> None:
+        """The program may have been told EINTR, unless the kernel made the call again."""
+        call = event("read", -512, errno=recorded)
+        assert asked("read", errno="EINTR").test(call) is None
+        assert asked("read", errno=recorded).test(call) is True
+        assert asked("read", errno="EAGAIN").test(call) is False
+        assert asked("read", ret=-4).test(call) is None
+        assert asked("read", ok=False).test(call) is True
+        assert asked("read", errno="EINTR").test(event("read", -513, errno="ERESTARTNOINTR")) is False
 
     @pytest.mark.parametrize(
         "filters, error, text",
@@ -331,6 +358,36 @@ class TestFlags:
         assert asked("openat2", flags="O_EXCL").test(read) is False
         faulty = event("openat2", -14, errno="EFAULT", args={"how": 0x1})
         assert asked("openat2", flags="O_CREAT").test(faulty) is False
+
+    @pytest.mark.parametrize(
+        "name, filters",
+        [
+            ("%open", {"flags": "O_WRONLY|O_RDWR"}),
+            ("openat", {"flags": "O_RDONLY|O_WRONLY"}),
+            ("mmap", {"prot": "PROT_NONE|PROT_EXEC"}),
+            ("mmap", {"flags": "MAP_SHARED|MAP_PRIVATE"}),
+            ("socket", {"type": "SOCK_STREAM|SOCK_DGRAM"}),
+        ],
+    )
+    def test_flags_that_no_value_has(self, name: str, filters: dict[str, str]) -> None:
+        """Two values of one field: nothing would match."""
+        with pytest.raises(ValueError, match="no value has all of these"):
+            asked(name, **filters)
+
+    def test_a_mode_in_a_structure(self) -> None:
+        """That of ``openat2`` too, where a file is made."""
+        question = asked("%open", mode=0o640)
+        made = event("openat2", args={"dfd": -100, "how": {"flags": 0o101, "mode": 0o640}, "usize": 24})
+        other = event("openat2", args={"dfd": -100, "how": {"flags": 0o101}, "usize": 24})
+        assert question.test(made) is True
+        assert question.test(other) is False
+        assert question.misses(other) == ["mode: 000 is not 416"]
+        assert question.test(event("openat2", args={"dfd": -100, "how": 0x7FFF_0000, "usize": 24})) is None
+        assert question.test(event("IORING_OP_OPENAT2", args={})) is None
+        assert asked("openat2", mode=0).test(other) is True
+        read = event("openat2", args={"dfd": -100, "how": {"flags": 0}, "usize": 24})
+        assert asked("openat2", mode=0).test(read) is False
+        assert asked("openat2", mode="0640").test(made) is True
 
     def test_depends_on_another_argument(self) -> None:
         """``fcntl``'s argument is flags for F_SETFL alone."""
@@ -532,6 +589,7 @@ class TestAddress:
             ("fe80::1", Address("AF_INET6", "fe80::1%eth0", 80), True),
             ("unix:/run/x", Address("AF_UNIX", path="/run/x"), True),
             ("unix:/run/*", Address("AF_UNIX", path="/run/x"), True),
+            ("unix:/run/x", Address("AF_UNIX", path="x", abspath="/run/x"), True),
             ("unix:@x", Address("AF_UNIX", path="@x"), True),
             ("unix:@x", Address("AF_UNIX", path="/x"), False),
             ("unix", Address("AF_UNIX", path=""), True),
@@ -982,6 +1040,9 @@ class TestBytes:
         assert wanted.test(event("dup", 7)) is False
         assert wanted.test(event("write", None, in_flight=True)) is None
         assert wanted.test(event("IORING_OP_WRITE", 0)) is None
+        assert asked("%network", nbytes=7).test(event("sendmmsg", 2)) is None
+        assert asked("%network", nbytes=7).test(event("sendmmsg", -32, errno="EPIPE")) is False
+        assert asked(nbytes=7).test(event("process_vm_writev", 7)) is True
         assert wanted.misses(event("write", 9)) == ["nbytes: 9 is not in range(5, 9)"]
         with pytest.raises(TypeError, match="dup has no result in bytes"):
             asked("dup", nbytes=7)

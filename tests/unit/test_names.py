@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import dns.message
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
 import dns.rrset
 import pytest
 from hypothesis import given
@@ -92,6 +96,53 @@ def told(*events: NetworkEvent) -> list[tuple[str, str | None]]:
 def test_a_message(data: bytes, expected: Message) -> None:
     """The name asked for, and the addresses that its chain of aliases ends with; nothing of another name's."""
     assert parse_message(data) == expected
+
+
+def second_question(name: str) -> bytes:
+    """A query with a question more."""
+    message = dns.message.make_query(name, "A")
+    message.question.append(dns.rrset.RRset(dns.name.from_text("secret.test."), dns.rdataclass.IN, dns.rdatatype.A))
+    return message.to_wire()
+
+
+@pytest.mark.parametrize(
+    "data, host",
+    [
+        (query("a.test"), "a.test"),
+        (dns.message.make_query("a.test", "A", use_edns=0, pad=128).to_wire(), "a.test"),
+        (query("a.test") + b"secret", None),
+        (second_question("a.test"), None),
+        (answer("a.test.", "a.test. 60 IN A 192.0.2.1"), None),
+    ],
+    ids=range(5),
+)
+def test_what_is_sent_is_a_question_and_no_more(data: bytes, host: str | None) -> None:
+    """Its name doesn't stand for what comes along with it, so that has none."""
+    assert parse_message(data, sent=True) == Message(host, None)
+    assert told(traffic("send", data, at=1)) == [("send", None), ("dns", host)]
+    assert told(traffic("send", data, at=1, nbytes=len(data) + 1)) == [("send", None), ("dns", None)]
+
+
+def test_an_answer_that_is_sent_teaches_nothing() -> None:
+    """As by one who wants to be allowed an address."""
+    forged = answer("a.test.", "a.test. 60 IN A 192.0.2.1")
+    assert told(traffic("send", forged, at=1), connect("192.0.2.1", 9))[-1] == ("connect", None)
+    assert told(traffic("receive", forged, at=1), connect("192.0.2.1", 9))[-1] == ("connect", "a.test")
+
+
+def test_what_is_under_way() -> None:
+    """A send that hasn't returned asks for a name that isn't known; a receive has told nothing."""
+    (send, dns) = with_names([traffic("send", at=1, result="pending")])
+    assert (send.op, dns.op, [*dns.unread]) == ("send", "dns", ["host"])
+    assert told(traffic("receive", at=1, result="pending")) == [("receive", None)]
+
+
+@pytest.mark.parametrize("kind, protocol", [("SOCK_RAW", 253), ("SOCK_DGRAM", 1), ("SOCK_DGRAM", 136)])
+def test_a_port_that_is_none_of_dns(kind: str, protocol: int) -> None:
+    """A raw or a ping socket has none, and UDP-Lite its own."""
+    event = traffic("send", query("a.test"), at=1, kind=kind)
+    assert event.socket is not None
+    assert told(replace(event, socket=replace(event.socket, protocol=protocol))) == [("send", None)]
 
 
 def test_an_address_of_another_class() -> None:

@@ -28,7 +28,7 @@ class Writer:
     """The kernel's end."""
 
     def __init__(self, fd: int) -> None:
-        os.ftruncate(fd, 2 * PAGE + 2 * SIZE)
+        os.ftruncate(fd, 2 * PAGE + SIZE)
         self.memory = mmap.mmap(fd, 0)
 
     @property
@@ -50,8 +50,8 @@ class Writer:
         return start
 
     def put(self, at: int, byte: int) -> None:
-        """One byte, in both images of the data."""
-        self.memory[2 * PAGE + at % SIZE] = self.memory[2 * PAGE + SIZE + at % SIZE] = byte
+        """One byte."""
+        self.memory[2 * PAGE + at % SIZE] = byte
 
     def commit(self, at: int, size: int) -> None:
         """Finish a record that was busy."""

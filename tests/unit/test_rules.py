@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import dns.message
 import pytest
 
 from pytest_ebpf import call, rules
@@ -77,6 +78,14 @@ def executing(path: str, ret: int | None = 0, argv: tuple[str, ...] = (), **more
         ("no_network", [], {"allow": ["10.0.0"]}, ValueError, "'10.0.0' is no address"),
         ("no_network", [], {"allow": ["unix:"]}, ValueError, "lacks a path"),
         ("no_network", [], {"allow": ["0.0.0.0/0", "::/0"]}, ValueError, "everybody, so the assertion can't fail"),
+        ("no_network", [], {"allow": ["::ffff:0:0/96", "::/0"]}, ValueError, "everybody, so the assertion can't fail"),
+        (
+            "no_network",
+            [],
+            {"allow": ["0.0.0.0/1", "128.0.0.0/1", "::/0"]},
+            ValueError,
+            "everybody, so the assertion can't fail",
+        ),
         ("no_network", [], {"allow": ["public", "private", "loopback"]}, ValueError, "can't fail"),
         ("only_connects_to", [], {}, TypeError, "no destination"),
         ("only_connects_to", ["exa mple"], {}, ValueError, "is no address"),
@@ -302,6 +311,7 @@ def test_what_cannot_be_told(rule: str, args: list[Any], kwargs: dict[str, Any],
         (connecting(Address("AF_UNIX", path="@x"), UNIX), ["unix:@x"]),
         (connecting(Address("AF_UNIX", path="@x"), UNIX), ["unix"]),
         (connecting(Address("AF_INET6", "::ffff:192.0.2.1", 80)), ["192.0.2.1"]),
+        (connecting(Address("AF_INET6", "::ffff:192.0.2.1", 80)), ["::ffff:192.0.2.0/120"]),
         (connecting(Address("AF_INET", "0.0.0.0", 80)), ["loopback"]),
         (connecting(Address("AF_INET", "10.1.1.1", 80)), ["private"]),
         (connecting(Address("AF_INET6", "fe80::1%2", 80)), ["private"]),
@@ -313,6 +323,42 @@ def test_spellings_of_destinations(call_: SyscallEvent, allow: list[object]) -> 
     asking("no_network", [], {"allow": allow})(call_)
     with pytest.raises(AssertionError):
         asking("no_network", [], {"allow": ["198.51.100.7"]})(call_)
+
+
+def asked(server: Address, host: str, kind: str = "SOCK_DGRAM") -> SyscallEvent:
+    """A question of DNS."""
+    data = dns.message.make_query(host, "A").to_wire()
+    size = len(data).to_bytes(2, "big") if kind == "SOCK_STREAM" else b""
+    socket = File("socket", inode=5, socket=Socket("AF_INET", kind, peer=server))
+    sent = event("write", len(size + data), address=server, text=f"write({host})")
+    return replace(sent, files={"fd": socket}, payloads=(size + data,), args={"fd": 3})
+
+
+def test_the_way_to_a_resolver() -> None:
+    """By TCP it is no way to a host's address unless something is asked there."""
+    server = Address("AF_INET", "192.0.2.53", 53)
+    ask = asking("no_network", [], {"allow": ["example.org:443"]})
+    with pytest.raises(AssertionError, match="connects to"):
+        ask(connecting(server))
+    ask(connecting(server), asked(server, "example.org", "SOCK_STREAM"))
+    ask(asked(server, "example.org"), connecting(server, ret=-111, errno="ECONNREFUSED"))
+    ask(connecting(server, File("socket", inode=3, socket=Socket("AF_INET", "SOCK_DGRAM", protocol=17))))
+    with pytest.raises(AssertionError, match=r"the address of example\.com by DNS"):
+        ask(connecting(server), asked(server, "example.com", "SOCK_STREAM"))
+    with pytest.raises(AssertionError, match="connects to"):
+        ask(connecting(server, File("socket", inode=3, socket=Socket("AF_INET", "SOCK_RAW", protocol=253))))
+
+
+def test_a_resolver_of_the_tests_own() -> None:
+    """It is one by the protocol that the question came by."""
+    server = Address("AF_INET", "127.0.0.1", 53)
+    ask = asking("no_network", [], {"allow": ["loopback"]})
+    for kind in ("SOCK_DGRAM", "SOCK_STREAM"):
+        bind = replace(event("bind", address=server), args={"umyaddr": server})
+        bind = replace(bind, files={"fd": File("socket", inode=3, socket=Socket("AF_INET", kind))})
+        ask(bind, asked(server, "example.com", kind))
+        with pytest.raises(AssertionError, match=r"of 127\.0\.0\.1:53, a"):
+            ask(bind, asked(server, "example.com", "SOCK_DGRAM" if kind == "SOCK_STREAM" else "SOCK_STREAM"))
 
 
 @pytest.mark.parametrize("family", ["AF_VSOCK", "AF_PACKET", "AF_BLUETOOTH"])
@@ -332,6 +378,26 @@ def test_a_socket_bound_in_the_test_is_inside() -> None:
         asking("no_network", [], {})(bind, connecting(Address("AF_UNIX", path="/run/y"), UNIX))
     with pytest.raises(AssertionError):
         asking("no_network", [], {})(replace(bind, ret=-98, errno="EADDRINUSE"), connecting(address, UNIX))
+
+
+def test_a_bound_name_that_may_be_anothers_by_now() -> None:
+    """Where it isn't known what was removed, nor whether anything was, it isn't known whose the socket is."""
+    address = Address("AF_UNIX", path="/run/x")
+    bind = replace(event("bind", address=address, after_ns=1000), files={"fd": UNIX}, args={"umyaddr": address})
+    later = connecting(address, UNIX, after_ns=9000)
+    ask = asking("no_network", [], {})
+    ask(bind, event("unlink", path="/run/y", abspath="/run/y", args={"pathname": "/run/y"}, after_ns=5000), later)
+    gone = event("unlink", path="/run/x", abspath="/run/x", args={"pathname": "/run/x"}, after_ns=5000)
+    with pytest.raises(AssertionError, match="of no process of this test"):
+        ask(bind, gone, later)
+    with pytest.raises(InconclusiveRecording, match="can't be told:"):
+        ask(bind, unknown(gone, "path", "pathname", args={}), later)
+    with pytest.raises(InconclusiveRecording, match="can't be decided"):
+        ask(bind, later, gaps=[Gap("lost", calls=frozenset({"unlink"}))])
+    ask(
+        connecting(replace(address, path="@x"), UNIX, -111, errno="ECONNREFUSED"),
+        gaps=[Gap("lost", calls=frozenset({"unlink"}))],
+    )
 
 
 # Durable

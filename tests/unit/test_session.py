@@ -17,7 +17,7 @@ CHILD = 500_001
 def begin_another(recording: Recording) -> None:
     """The next test."""
     session = recording._session
-    session.begin_test(session.current)
+    session.begin_test(session.current, "the test")
     recording.open()
 
 
@@ -25,14 +25,14 @@ def next_test(recording: Recording) -> Recording:
     """That of a test to which nothing belongs that was there before."""
     session = recording._session
     another = Recording(session, Owner(Kind.TEST, "test_next"))
-    session.begin_test(another.owner)
+    session.begin_test(another.owner, "another test")
     another.open()
     return another
 
 
 def is_blank(recording: Recording) -> bool:
     """A call, as its answer changes."""
-    return recording._is_blank
+    return recording._is_blank()
 
 
 def test_blank() -> None:

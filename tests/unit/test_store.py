@@ -593,7 +593,7 @@ def test_more_than_may_be_held() -> None:
             "IORING_OP_NOP calls found no room in the recorder's memory",
         }
         assert [(end.exe, end.args["exit_code"]) for end in second._ends()] == [("/bin/cat", 7)]
-        session.begin_test(session.current)
+        session.begin_test(session.current, "the test")
         recording.open()
         engine.call("getppid")
         recording.assert_syscall("getppid", count=1)

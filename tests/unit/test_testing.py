@@ -37,7 +37,7 @@ def test_only_open_windows_record() -> None:
     running = Session(engine)
     running.start()
     test = Owner(Kind.TEST, "test_it")
-    running.begin_test(test)
+    running.begin_test(test, test.name)
     recording = Recording(running, test)
     engine.call("getpid")
     recording.open()
@@ -48,6 +48,14 @@ def test_only_open_windows_record() -> None:
     assert recording.complete
     running.stop()
     assert not engine.running
+
+
+def test_relative_address() -> None:
+    """The path of a unix socket starts from the same directory as any other."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        engine.call("connect", 3, address=Address("AF_UNIX", path="sock"), base="/run")
+        recording.assert_syscall("connect", address="unix:/run/sock", count=1)
 
 
 def test_start_can_fail() -> None:
@@ -273,6 +281,9 @@ def test_files_are_forgotten() -> None:
         running.forget()
         assert running._store.files.get(identity) is not None, "a call may name it that began before"
         running.forget()
+        assert running._store.files.get(identity) is not None, "nothing was recorded since"
+        engine.call("getppid")
+        running.forget()
         assert running._store.files.get(identity) is None
 
 
@@ -329,7 +340,7 @@ def test_ring_operations_of_a_child() -> None:
     running.start()
     engine.ring("IORING_OP_NOP")
     test = Owner(Kind.TEST, "test_it")
-    running.begin_test(test)
+    running.begin_test(test, test.name)
     recording = Recording(running, test)
     recording.open()
     engine.fork(500_001)
