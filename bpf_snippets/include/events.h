@@ -17,6 +17,7 @@
 #define BLOB_BYTES 8192       /* room for one blob with its header */
 #define EVENTS_BYTES 67108864 /* size of the ring of events, a power of two */
 #define BLOBS_BYTES 33554432  /* and of that of blobs */
+#define WAKE_BYTES 131072     /* of either, behind each quarter: their records wake the keeper */
 #define SPARE_BYTES 4194304   /* of the ring of events: what calls leave to the starts and ends of processes */
 
 enum event_kind {

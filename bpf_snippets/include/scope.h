@@ -45,7 +45,9 @@ INLINE struct control *control(void)
 }
 
 /* Writes to a ring of a session, unless less than `spare` bytes would be left: 0 for events, 1 for blobs.
- * The keeper is woken whenever the ring passes another quarter, and not for each record beyond it.
+ * The keeper is woken by the records that begin close behind another quarter of the ring, and not by each beyond it.
+ * One of them would not do: two processors may look at the same time, see that neither's record reaches the quarter, and
+ * pass it together. There are far fewer processors than records in those WAKE_BYTES.
  */
 INLINE long emit_to(u32 session, u32 ring, void *data, u64 size, u64 spare)
 {
@@ -58,8 +60,9 @@ INLINE long emit_to(u32 session, u32 ring, void *data, u64 size, u64 spare)
 	u64 then = held + 8 + ((size + 7) & ~7ull);
 	if (spare && then + spare > room)
 		return -1;
-	u64 wake = (held ^ then) & ~(room / 4 - 1);
-	return bpf_ringbuf_output(to, data, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	u64 quarter = room / 4;
+	int wakes = held >= quarter && (held & (quarter - 1)) < WAKE_BYTES;
+	return bpf_ringbuf_output(to, data, size, wakes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 INLINE long emit(u32 ring, void *data, u64 size, u64 spare)

@@ -321,12 +321,17 @@ def test_kinds_of_events_are_mirrored() -> None:
 
 
 def test_rings() -> None:
-    """They are as large as the programs believe, quarters are powers of two, and calls leave some room."""
+    """They are as large as the programs believe, quarters are powers of two, and calls leave some room.
+
+    What wakes the keeper behind a quarter is the records of many more processors than a machine has that write at once.
+    """
     for name in ("EVENTS_BYTES", "BLOBS_BYTES"):
         size = getattr(base, name)
         assert size == DEFINES[name]
         assert size & size - 1 == 0
     assert DEFINES["SPARE_BYTES"] < base.EVENTS_BYTES // 8
+    assert DEFINES["WAKE_BYTES"] // store.STRIDE > 512
+    assert DEFINES["WAKE_BYTES"] >= 8 * DEFINES["BLOB_BYTES"]
     assert 8 + DEFINES["BLOB_BYTES"] < spool.PIECE, "a record is one piece"
 
 
