@@ -213,14 +213,14 @@ class Session:
         """
         maps: dict[str, int] = {}
         try:
-            # What takes no programs, while they are still being loaded.
+            # What takes no programs, while they are still being loaded; and first what takes no memory of the engine's.
+            wanted = specs(self.table, CALL_NUMBERS)
             maps.update(self.engine.open())
             spool = SharedMemory(maps["spool"], os.fstat(maps["spool"]).st_size, writable=True)
             self._memory.append(spool)
             self._held = spool.view[8 * HELD : 8 * HELD + 8].cast("Q")
             self._events = self._keep(Ring(maps["events"], EVENTS_BYTES, spool, 0))
             self._blob_ring = self._keep(Ring(maps["blobs"], BLOBS_BYTES, spool, 1))
-            wanted = specs(self.table, CALL_NUMBERS)
             locks = struct.pack("QQ", *interpreter_locks())
             started = self.engine.start()
             maps.update(started.maps)

@@ -97,7 +97,7 @@ class Spool:
             raise
 
     def empty(self, rings: Sequence[tuple[int, int]]) -> None:
-        """Begin with these, by their descriptors, which stay the caller's, and sizes. Raises OSError."""
+        """Begin with these, by their descriptors, to be closed by the caller after this, and sizes. Raises OSError."""
         self._rings.extend(_Outlet(ring, size) for ring, size in rings)
 
     def close(self) -> None:
@@ -113,8 +113,11 @@ class Spool:
         stays = False
         for place, ring in enumerate(self._rings):
             ring.pass_over(self._words[place])
-            while count := ring.finished():
-                if count > self._room() or not self._write(place, ring.position, ring.content(count)):
+            while ring.position != ring.written and ring.map():
+                count = ring.finished()
+                if not count or count > self._room():
+                    break
+                if not self._write(place, ring.position, ring.content(count)):
                     break
                 ring.advance(count)
             stays |= ring.position != ring.written
@@ -139,25 +142,41 @@ class Spool:
 
 
 class _Outlet:
-    """The end of a ring at which the keeper takes away."""
+    """The end of a ring at which the keeper takes away.
+
+    Most sessions never fill a quarter of a ring, so its records are mapped when there are some to move: that takes
+    milliseconds.
+    """
 
     def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
         self._size = size
         self._consumer = _ffi.SharedMemory(fd, PAGE, writable=True)
         try:
-            self._producer = _ffi.SharedMemory(fd, PAGE + size, writable=False, offset=PAGE)
+            self._producer = _ffi.SharedMemory(fd, PAGE, writable=False, offset=PAGE)
         except BaseException:
             self._consumer.close()
             raise
         self._consumed = self._consumer.view[:8].cast("Q")
         self._written = self._producer.view[:8].cast("Q")
-        self._data = self._producer.view[PAGE:]
+        self._records: _ffi.SharedMemory | None = None
         self.position: int = self._consumed[0]
 
     def close(self) -> None:
-        self._consumed = self._written = self._data = memoryview(b"")
+        self._consumed = self._written = memoryview(b"")
         self._consumer.close()
         self._producer.close()
+        if self._records is not None:
+            self._records.close()
+
+    def map(self) -> bool:
+        """Whether its records can be read; False if the machine has no memory left for their mapping."""
+        if self._records is None:
+            try:
+                self._records = _ffi.SharedMemory(self._fd, self._size, writable=False, offset=2 * PAGE)
+            except OSError:
+                return False
+        return True
 
     @property
     def written(self) -> int:
@@ -174,7 +193,8 @@ class _Outlet:
         return finished(self.content(min(self.written - self.position, PIECE)))
 
     def content(self, count: int) -> memoryview:
-        return piece(self._data, self.position % self._size, count)
+        assert self._records is not None
+        return piece(self._records.view, self.position % self._size, count)
 
     def advance(self, count: int) -> None:
         self.position += count

@@ -7,12 +7,13 @@ import errno
 import mmap
 import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ebpf.engines import _ffi
 from pytest_ebpf.engines import ring as ring_module
 from pytest_ebpf.engines._ffi import SharedMemory
 from pytest_ebpf.engines.ring import BUSY, DISCARDED, Ring, RingStuck
@@ -79,10 +80,10 @@ def made_up(limit: int = LIMIT) -> Iterator[Ends]:
     spool.empty([(fd, SIZE)])
     memory = SharedMemory(spool.fd, spool_bytes(limit), writable=True)
     ring = Ring(fd, SIZE, memory, 0)
-    os.close(fd)
     yield Ends(writer, spool, ring)
     ring.close()
     spool.close()
+    os.close(fd)
     memory.close()
     writer.memory.close()
 
@@ -369,6 +370,22 @@ def test_begins_where_the_last_reader_stopped() -> None:
     memory.close()
     os.close(fd)
     writer.memory.close()
+
+
+def test_keeper_without_memory(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can't map the records now: they stay where they are, and are moved when it can."""
+
+    def refuse(*args: object, **options: object) -> NoReturn:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    ends.writer.write(b"a" * 16)
+    with monkeypatch.context() as patch:
+        patch.setattr(_ffi, "SharedMemory", refuse)
+        assert ends.spool.move(), "it is to be tried again"
+    assert ends.writer.consumed == 0
+    assert not ends.spool.move()
+    assert ends.writer.consumed == ends.writer.produced
+    assert each(ends.ring) == [b"a" * 16]
 
 
 def test_closed_ring_is_empty(writer: Writer, ring: Ring) -> None:
