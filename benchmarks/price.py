@@ -51,7 +51,7 @@ TESTS = 1_000
 SUITES = 5
 SUITE = "import pytest\n@pytest.mark.parametrize('n', range({}))\ndef test_it(n{}): pass\n"
 PYTEST = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
-MODULES = ("integrity.py", "phases.py", "plugin.py", "policy.py", "session.py")
+MODULES = ("integrity.py", "phases.py", "policy.py", "runtest.py", "session.py")
 POLICY = "ebpf_policy=no_exec = true\nno_network = true"
 EVENTS = 1_000_000
 CHUNK = 300_000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import engines, features
+from . import engines, features, runtest
 from .errors import EbpfError, EngineUnavailable, ProbeError
 from .options import Settings
 from .stash import RECORDING
@@ -41,6 +41,8 @@ class SessionSource:
         """While a session runs."""
         self.item: pytest.Item | None = None
         """The test that was begun last."""
+        self.follows_tests = False
+        """Whether the hooks around tests are registered."""
         self.choice = features.choose(settings.engine, lent)
         self._engine: Engine | None = None
         """Prepared, and not started."""
@@ -62,8 +64,15 @@ class SessionSource:
             self._engine.stop()
             self._engine = None
 
+    def follow_tests(self) -> None:
+        """Register the hooks around tests, which record them or say why they can't."""
+        if not self.follows_tests:
+            self.follows_tests = True
+            self._config.pluginmanager.register(runtest, "ebpf tests")
+
     def start(self) -> None:
         """Start now, if it can; a problem is kept for those who ask."""
+        self.follow_tests()
         if self._session is not None or self._problem is not None:
             return
         try:

@@ -196,6 +196,52 @@ def test_recording_kept_beyond_the_session(pytester: pytest.Pytester) -> None:
     assert done.stdout.endswith("alive\n"), (done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.parametrize(
+    "test, followed",
+    [
+        ("def test_it(): pass", []),
+        ("def test_it(ebpf): pass", [1, 2, 3]),
+        ("def test_it(request): request.getfixturevalue('ebpf')", [3]),
+        ("@pytest.mark.ebpf(no_exec=True)\ndef test_it(): pass", [1, 2, 3]),
+    ],
+)
+def test_hooks_around_tests(run: Run, pytester: pytest.Pytester, test: str, followed: list[int]) -> None:
+    """They are there from the first test on that is recorded, or earlier; without one, there are none."""
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def tell(request):
+            plugins = request.config.pluginmanager
+            print("followed" if plugins.has_plugin("ebpf tests") else "not")
+        """
+    )
+    pytester.makepyfile(f"import pytest\ndef test_before(): pass\n{test}\ndef test_after(): pass")
+    result = run("-rP")
+    result.assert_outcomes(passed=3)
+    told = [line for line in result.outlines if line in ("followed", "not")]
+    assert [number for number, line in enumerate(told, 1) if line == "followed"] == followed
+
+
+def test_a_loop_of_another_plugin(run: Run, fake: FakeEngine, pytester: pytest.Pytester) -> None:
+    """It may run tests without a word to this one: they are recorded, and held to their rules."""
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtestloop(session):
+            for item in session.items:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            return True
+        """
+    )
+    pytester.makepyfile("import pytest\n@pytest.mark.ebpf(no_exec=True)\ndef test_it(): pass")
+    run().assert_outcomes(passed=1)
+    assert fake.starts == 1
+
+
 LAZY = """
 import sys
 import pytest
@@ -247,6 +293,7 @@ def test_no_engine_is_imported(pytester: pytest.Pytester, args: list[str]) -> No
         "pytest_ebpf.options",
         "pytest_ebpf.plugin",
         "pytest_ebpf.policy",
+        "pytest_ebpf.runtest",
         "pytest_ebpf.sizes",
         "pytest_ebpf.sources",
         "pytest_ebpf.stash",

@@ -50,7 +50,7 @@ LAYERS = [
     ["checks"],
     ["policy"],
     ["stash"],
-    ["phases", "exit"],
+    ["phases", "exit", "runtest"],
     ["fixtures"],
     ["plugin"],
 ]
