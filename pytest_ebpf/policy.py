@@ -46,13 +46,15 @@ class Rules:
         self._by_phase = {phase: tuple(rules) for phase, rules in by_phase.items() if rules}
         self._answers: dict[str, tuple[Clause, ...]] = {}
         """What `of` said."""
+        self._doubtful: dict[str, tuple[Clause, ...]] = {}
+        """Of those, the ones that a recording without events may break."""
         self._values: dict[str, Any] = dict(values or {})
         self._subject = subject
 
     def at(self, subject: Callable[[], Origin]) -> Rules:
         """The same rules for another test."""
         rules = Rules({}, self._values, subject)
-        rules._by_phase, rules._answers = self._by_phase, self._answers
+        rules._by_phase, rules._answers, rules._doubtful = self._by_phase, self._answers, self._doubtful
         return rules
 
     def __bool__(self) -> bool:
@@ -108,7 +110,7 @@ class Rules:
         undecided: list[tuple[Clause, str]] = []
         rules = self.of(phase)
         if rules and recording._is_blank(is_proof_due=self._is_judged_later(phase)):
-            rules = tuple(rule for rule in rules if not (rule.is_fixed and _forbids(rule.keyword)))
+            rules = self._of_blank(phase)
         for rule in rules:
             try:
                 with warnings.catch_warnings(record=True) as told:
@@ -131,6 +133,12 @@ class Rules:
         if place.line is None and self._subject is not None:
             place = self._subject()
         sources.raise_at(place, AssertionError(text) if violated else InconclusiveRecording(text))
+
+    def _of_blank(self, phase: str) -> tuple[Clause, ...]:
+        if phase not in self._doubtful:
+            kept = (rule for rule in self.of(phase) if not (rule.is_fixed and _forbids(rule.keyword)))
+            self._doubtful[phase] = tuple(kept)
+        return self._doubtful[phase]
 
     def _is_judged_later(self, phase: str) -> bool:
         """Whether the end of the same test will ask again whether the programs live: then once is enough."""
@@ -157,13 +165,14 @@ def _forbids(keyword: str) -> bool:
 
 def rules_of(item: pytest.Item) -> Rules:
     """The rules of one test: those of the suite, of hooks and of its markers, closest first."""
-    return item.stash[_RULES] if _RULES in item.stash else _keep(item, _own_layers(item))
+    found = item.stash.get(_RULES, None)
+    return _keep(item, _own_layers(item)) if found is None else found
 
 
 def check_unchanged(item: pytest.Item) -> None:
     """Raise EbpfError if the test got a marker after the collection, when its rules were settled."""
     __tracebackhide__ = True
-    if _MARKS in item.stash and item.stash[_MARKS] != _marks(item):
+    if item.stash.get(_MARKS, marks := _marks(item)) != marks:
         raise EbpfError(
             "hold @pytest.mark.ebpf: the test got it after the collection, too late to be held "
             "(write it at the test, or add it in the hook pytest_collection_modifyitems)"

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest import python
 from _pytest.unittest import TestCaseFunction
 
 from . import markers, policy
@@ -28,6 +29,8 @@ BREAKS = (pytest.skip.Exception, pytest.xfail.Exception)
 """What ends a test early and is no failure: what was done before it is judged all the same."""
 OWN_CAPTURE = frozenset({"capfd", "capfdbinary"})
 """Fixtures of pytest's that capture the output of one test into files of their own."""
+PARAMETER = getattr(python, "get_direct_param_fixture_func", None)
+"""Pytest's own function for a parameter of a test, which stands among its fixtures: nothing is at work there."""
 NOTHING: AbstractContextManager[None] = nullcontext()
 
 
@@ -97,7 +100,7 @@ def pytest_fixture_setup(
     """What a fixture of a wider scope starts belongs to it, not to the test that happens to be the first to use it."""
     __tracebackhide__ = True
     phases = request.config.stash[SOURCE].phases
-    if phases is None:
+    if phases is None or fixturedef.func is PARAMETER:
         return (yield)
     with phases.fixture(fixturedef):
         return (yield)

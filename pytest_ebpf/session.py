@@ -983,6 +983,8 @@ class Session:
         """Hand each test whose function is over what its tasks did since, outside its windows."""
         store, first = self._store, self._searched
         self._searched = store.blocks
+        if not store.blocks:
+            return
         over: dict[int, int] = {}
         for kind in store.choose(lambda trait: self.owner_of(trait.tag).over_ns(trait.tag) is not None):
             trait = store.trait(kind)
