@@ -65,8 +65,6 @@ PUT_SECONDS = 0.0001
 """Until the keeper looks again whether programs find a ring."""
 RETRY_SECONDS = 0.002
 """Until the keeper looks again at a ring that it couldn't empty."""
-PRIORITY = -15
-"""What the keeper would have: it works for moments, and while it waits rings fill up."""
 ORDER = struct.Struct("=IIIIQQ")
 """struct enrolment of bpf_snippets/include/events.h."""
 RINGS = EVENTS_BYTES, BLOBS_BYTES
@@ -657,8 +655,4 @@ def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, own
         keeper = _Keeper(engine, started, listener)
         keeper.begin(channel, owner, memory)
         channel.close()
-        try:  # noqa: SIM105 (contextlib is slow to import)
-            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-        except PermissionError:
-            pass  # a busy machine may then let it wait, and rings fill up meanwhile
         keeper.serve()

@@ -13,6 +13,8 @@ __all__: list[str] = []
 PACKAGE = os.path.abspath(f"{__file__}/../..")  # noqa: PTH100 (pathlib is slow to import)
 DESCRIPTORS = 60
 """So many are enough to load the programs and to serve one session."""
+PRIORITY = -15
+"""What the keeper would have: it works for moments, and while it waits tests wait for it, or rings fill up."""
 SWITCH_SECONDS = 0.0001
 """How long a thread that could go on waits for the other one."""
 
@@ -23,6 +25,7 @@ def main(name: str, channel: int, listener: int, owner: int, memory: int) -> Non
         os._exit(0)
     os.setsid()
     os.chdir("/")
+    _hurry()
     sys.path.insert(0, os.path.dirname(PACKAGE))  # noqa: PTH120
     # The packages without what they import for others.
     for package, folder in (("pytest_ebpf", PACKAGE), ("pytest_ebpf.engines", f"{PACKAGE}/engines")):
@@ -37,6 +40,17 @@ def main(name: str, channel: int, listener: int, owner: int, memory: int) -> Non
     from pytest_ebpf.engines.keeper import keep
 
     keep(engine, loading, channel, listener, owner, memory)
+
+
+def _hurry() -> None:
+    """Have this process run before others; without the privilege, a busy machine may let it wait."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        # Where the kernel gives each session the same share, that alone counts among its own processes only.
+        with open("/proc/self/autogroup", "w") as group:  # noqa: PTH123
+            group.write(str(PRIORITY))
+    except OSError:
+        pass
 
 
 def _make_room() -> None:

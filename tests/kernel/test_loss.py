@@ -161,6 +161,15 @@ def test_keeper_that_is_stopped(ebpf: Recording, keeper: int, until: Until) -> N
     assert later.complete, later.gaps
 
 
+def test_keeper_comes_first(ebpf: Recording) -> None:
+    """Before others on a busy machine, also where the kernel shares it out by terminal sessions."""
+    keeper = ebpf._session.engine.pid
+    assert os.getpriority(os.PRIO_PROCESS, keeper) == -15
+    if (group := Path(f"/proc/{keeper}/autogroup")).exists():
+        assert group.read_text().split()[-2:] == ["nice", "-15"]
+        assert group.read_text() != Path("/proc/self/autogroup").read_text(), "this process has its own"
+
+
 @pytest.mark.heavy(reason="a million calls")
 def test_keeper_that_was_not_told(ebpf: Recording, keeper: int, until: Until) -> None:
     """Two processors may pass a quarter of the ring together, so that neither sees it: those behind them do."""
