@@ -253,8 +253,11 @@ class Phases:
     # Test functions
 
     @contextmanager
-    def call(self, item: pytest.Item, recording: Recording | None) -> Iterator[None]:
-        """The call phase. Coroutine functions and the methods of unittest are called by others: they are wrapped."""
+    def call(self, item: pytest.Item, recording: Recording | None, settle: Callable[[], None]) -> Iterator[None]:
+        """The call phase. Coroutine functions and the methods of unittest are called by others: they are wrapped.
+
+        ``settle`` is called where such a method has returned, before its tearDown; not for one that is a coroutine.
+        """
         self._begin("call")
         self.test.call = Segments(self.session.last_segment)
         try:
@@ -264,7 +267,7 @@ class Phases:
                 with self._opened(recording):
                     yield
             elif isinstance(item.instance, unittest.TestCase):
-                with self._method(item, recording):
+                with self._method(item, recording, settle):
                     yield
             elif inspect.iscoroutinefunction(item.obj):
                 with _replaced(item, self._windowed(recording, item.obj)):
@@ -286,9 +289,11 @@ class Phases:
                 yield
 
     @contextmanager
-    def _method(self, item: pytest.Function, recording: Recording) -> Iterator[None]:
+    def _method(self, item: pytest.Function, recording: Recording, settle: Callable[[], None]) -> Iterator[None]:
         """The call of a method by unittest, between setUp, tearDown and the cleanups, which are setup and teardown."""
         function = self._windowed(recording, item.obj)
+        if not inspect.iscoroutinefunction(item.obj):
+            function = _followed_by(settle, function)
         self.around_method = {
             phase: Recording(self.session, self.test) for phase in ("setup", "teardown") if phase in self._wanted
         }
@@ -364,6 +369,18 @@ class Phases:
 def _roomy(code: types.CodeType) -> types.CodeType:
     """With so large a frame that the next call, which is that of the test function, can't need a new chunk."""
     return code.replace(co_stacksize=FRAME_WORDS)
+
+
+def _followed_by(settle: Callable[[], None], function: Callable[..., object]) -> Callable[..., object]:
+    """The function, and then the other one, unless it raises."""
+
+    def call(*values: Any, **arguments: Any) -> object:
+        __tracebackhide__ = True
+        result = function(*values, **arguments)
+        settle()
+        return result
+
+    return functools.update_wrapper(call, function)
 
 
 @contextmanager

@@ -6,14 +6,11 @@ They are registered when the session starts, or the first test begins that wants
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest import python
-from _pytest.unittest import TestCaseFunction
 
 from . import markers, policy
 from .errors import EbpfError, InconclusiveRecording
@@ -31,7 +28,9 @@ OWN_CAPTURE = frozenset({"capfd", "capfdbinary"})
 """Fixtures of pytest's that capture the output of one test into files of their own."""
 PARAMETER = getattr(python, "get_direct_param_fixture_func", None)
 """Pytest's own function for a parameter of a test, which stands among its fixtures: nothing is at work there."""
-NOTHING: AbstractContextManager[None] = nullcontext()
+_VERDICT = pytest.StashKey[Exception | None]()
+"""On a method of unittest that was judged already."""
+_OF_ONE_RUN: tuple[pytest.StashKey[Any], ...] = (RECORDING, _VERDICT)
 
 
 def phases_of(item: pytest.Item) -> frozenset[str]:
@@ -53,8 +52,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     __tracebackhide__ = True
     wanted = phases_of(item)
     source = item.config.stash[SOURCE]
-    if RECORDING in item.stash:  # of the same test, run before
-        del item.stash[RECORDING]
+    for key in _OF_ONE_RUN:
+        if key in item.stash:  # of the same test, run before
+            del item.stash[key]
     if wanted:
         source.start()
     if source.phases is not None:
@@ -108,7 +108,7 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Record what isn't called by pytest itself, such as unittest's methods; and hold the test to its rules."""
+    """Hold the test to its rules."""
     __tracebackhide__ = True
     phases = item.config.stash[SOURCE].phases
     recording = item.stash.get(RECORDING, None)
@@ -117,13 +117,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     rules = policy.rules_of(item)
     rules.learn(item)
     result = skip = None
-    verdicts: list[Exception | None] = []
-    judged = NOTHING
-    if recording is not None and isinstance(item, TestCaseFunction):
-        judged = _judged_early(item, recording, rules, verdicts)
     try:
-        with phases.call(item, recording), judged:
-            result = yield
+        result = yield
     except BREAKS as raised:
         skip = raised
     except Exception:  # the test's own error comes first
@@ -137,9 +132,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         try:
             for phase, around in phases.around_method.items():
                 rules.judge(around, phase)
-            if verdicts:
-                if verdicts[0] is not None:
-                    raise verdicts[0]
+            if _VERDICT in item.stash:
+                if (verdict := item.stash[_VERDICT]) is not None:
+                    raise verdict
             elif recording.begun or not vars(item).get("_excinfo"):  # else unittest skipped it, or its setUp failed
                 rules.judge(recording, "call")
         except Exception:
@@ -151,6 +146,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if skip is not None:
         raise skip
     return result
+
+
+@pytest.hookimpl(specname="pytest_runtest_call", wrapper=True, trylast=True)
+def pytest_record_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Record what isn't called by pytest itself, such as unittest's methods."""
+    __tracebackhide__ = True
+    phases = item.config.stash[SOURCE].phases
+    if phases is None:
+        return (yield)
+    recording = item.stash.get(RECORDING, None)
+    with phases.call(item, recording, functools.partial(_judge_early, item, recording)):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -213,36 +220,18 @@ def pytest_runtest_makereport(
     return (yield)
 
 
-@contextmanager
-def _judged_early(
-    item: TestCaseFunction, recording: Recording, rules: policy.Rules, verdicts: list[Exception | None]
-) -> Iterator[None]:
-    """Let a method of unittest be judged before its tearDown, which may end what names and sockets are told by.
-
-    A coroutine is judged when all of the call is over.
-    """
-    before = item.obj
-    if inspect.iscoroutinefunction(before):
-        yield
+def _judge_early(item: pytest.Item, recording: Recording | None) -> None:
+    """Before the tearDown of a method of unittest, which may end what names and sockets are told by."""
+    __tracebackhide__ = True
+    if recording is None:
         return
-
-    def call(*values: Any, **arguments: Any) -> object:
-        __tracebackhide__ = True
-        result = before(*values, **arguments)
-        _note_outputs(item)
-        try:
-            rules.judge(recording, "call")
-        except (AssertionError, InconclusiveRecording) as problem:
-            verdicts.append(problem)
-        else:
-            verdicts.append(None)
-        return result
-
-    item.obj = functools.update_wrapper(call, before)
+    _note_outputs(item)
     try:
-        yield
-    finally:
-        item.obj = before
+        policy.rules_of(item).judge(recording, "call")
+    except (AssertionError, InconclusiveRecording) as problem:
+        item.stash[_VERDICT] = problem
+    else:
+        item.stash[_VERDICT] = None
 
 
 def _note_outputs(item: pytest.Item) -> None:

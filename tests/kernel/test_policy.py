@@ -62,6 +62,7 @@ def test_what_capfd_captured(pytester: pytest.Pytester) -> None:
         """
         import os
         import subprocess
+        import unittest
         import pytest
 
         @pytest.fixture
@@ -83,12 +84,24 @@ def test_what_capfd_captured(pytester: pytest.Pytester) -> None:
             request.getfixturevalue("capfd")
             os.write(2, b"x")
 
+        class TestCase(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def captured(self, capfd):
+                self.capfd = capfd
+
+            def setUp(self):
+                os.write(1, b"x")
+
+            def test_method(self):
+                os.write(1, b"x")
+                assert self.capfd.readouterr().out == "xx"
+
         def test_file_of_its_own(capfd, tmp_path):
             (tmp_path / "x").write_text("x")
         """
     )
     result = pytester.runpytest_subprocess()
-    result.assert_outcomes(failed=1, passed=3)
+    result.assert_outcomes(failed=1, passed=4)
     result.stdout.fnmatch_lines(["FAILED *::test_file_of_its_own *"])
 
 
