@@ -377,7 +377,7 @@ class Assertions(ABC):
         """Of a window, all that was done to files in the recording around it: it tells what names led to."""
         return None
 
-    def _network_effects(self) -> list[NetworkEvent]:
+    def _network_effects(self) -> Sequence[NetworkEvent]:
         """Everything done on sockets, in order, with the hosts that are known."""
         with self._silently():
             names = calls_of("network", self._table)
@@ -394,7 +394,7 @@ class Assertions(ABC):
                 found = [event for event in found if (event.tid, event.timestamp_ns) in here]
             return found
 
-    def _process_effects(self) -> list[ProcessEvent]:
+    def _process_effects(self) -> Sequence[ProcessEvent]:
         """Everything done with processes, in order."""
         with self._silently():
             calls = (*self._events(calls_of("processes", self._table)), *self._ends())

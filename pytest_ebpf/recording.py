@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import report
 from .alike import alike
 from .assertions import Assertions
+from .effects import FileEvents
 from .errors import EbpfError
-from .events import FileEvent, Gap, Process, SyscallEvent
+from .events import FileEvent, Gap, NetworkEvent, Process, ProcessEvent, SyscallEvent
 from .notation import escape
 from .scope import Owner, Segments
 from .session import CALL_NUMBERS, Session
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from .probes import Probe
 
 __all__ = ["Recording", "undescribed"]
+
+REMEMBERED = 10_000
+"""So many effects are kept from one question to the next."""
+T = TypeVar("T", bound=Sequence[Any])
 
 
 @functools.cache
@@ -49,6 +54,8 @@ class Recording(Assertions):
         self._opened_ns = 0
         self._probes: list[Probe] = []
         self._noted: set[tuple[int, int]] = set()
+        self._known: dict[str, tuple[Hashable, Any]] = {}
+        """What was made of the events, and of which version of them."""
 
     def __repr__(self) -> str:
         if self._segments is None:
@@ -234,6 +241,29 @@ class Recording(Assertions):
 
     def _is_blank(self, *, is_proof_due: bool = False) -> bool:
         return self._session.is_blank(self._part, is_proof_due=is_proof_due)
+
+    def _file_effects(self) -> Alike[FileEvent]:
+        return self._remembered(super()._file_effects)
+
+    def _network_effects(self) -> Sequence[NetworkEvent]:
+        return self._remembered(super()._network_effects)
+
+    def _process_effects(self) -> Sequence[ProcessEvent]:
+        return self._remembered(super()._process_effects)
+
+    def _remembered(self, make: Callable[[], T]) -> T:
+        """What it makes of the events: the same again, while they are the same and it takes little memory."""
+        if self._session.amendments is not None:
+            return make()
+        version = self._session.version(self.owner, self._part)
+        known = self._known.get(make.__name__)
+        if known is not None and known[0] == version:
+            again: T = known[1]
+            return again
+        found = make()
+        if isinstance(found, FileEvents) or len(found) <= REMEMBERED:
+            self._known[make.__name__] = version, found
+        return found
 
     def _file_context(self) -> Alike[FileEvent] | None:
         if self._parent is None:

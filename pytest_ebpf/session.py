@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -822,6 +822,14 @@ class Session:
             )
             held = {-1 - index: (raw, self._store.waiting(raw.call)) for index, raw in enumerate(wanted)}
             return Calls(self._store, self._silently, kinds, self._store.blocks, held)
+
+    def version(self, owner: Owner, part: Segments) -> Hashable:
+        """Equal to an earlier one if the events in a window of ``owner`` are the same, and said the same way."""
+        with self._lock, self.unobserved():
+            self._check_kept(part)
+            flying = tuple(self._in_flight())  # of other windows, too: names of hosts may come from there
+            self._drain()
+            return part, frozenset(self._circle(owner)), flying, self._store.version
 
     def _chosen(
         self, owner: Owner, mine: set[Owner], part: Segments, numbers: frozenset[int] | None = None

@@ -6,12 +6,12 @@ the few kinds they are of: see alike.py. Of each event itself there are the byte
 
 from __future__ import annotations
 
+import itertools
 import struct
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple, overload
 
@@ -50,6 +50,7 @@ BODY = 16
 """Where what is the same for equal blobs begins: behind the call."""
 REREAD = BlobFlag.REREAD.value
 EVENTS = (CALL_KIND, RING_KIND)
+_VERSIONS = itertools.count(1)
 AT_ONCE = 256
 """Events that are decoded in one go."""
 PATTERNS = 4096
@@ -129,6 +130,8 @@ class Store:
         self._nbytes = 0
         self._patterns: dict[int, Pattern] = {}
         self._changes = 0
+        self.version = next(_VERSIONS)
+        """Another one for each store, and whenever something was taken."""
         for call in flying if before is not None else ():
             for blob in before.waiting(call) if before is not None else ():
                 self._take_blob(call, blob)
@@ -139,6 +142,7 @@ class Store:
 
     def take_blobs(self, region: bytes, *, only_of_notes: bool = False) -> None:
         """Take over records of the blob ring, headers included; ``only_of_notes`` leaves out those of calls."""
+        self.version = next(_VERSIONS)
         unpack, bodies, steps, waiting = BLOB.unpack_from, self._bodies, self._steps, self._waiting
         position, end = 0, len(region)
         while position < end:
@@ -179,6 +183,7 @@ class Store:
 
     def take_events(self, block: bytes) -> list[tuple[RawCall, list[Blob]]]:
         """Take over a block of the event ring, whose blobs were taken; what is no call comes back, with its blobs."""
+        self.version = next(_VERSIONS)
         kinds, decisive, waiting = self._kinds, self._decisive, self._waiting
         numbers: list[int] = []
         notes: list[tuple[RawCall, list[Blob]]] = []
@@ -230,6 +235,7 @@ class Store:
 
     def pass_over(self, block: bytes) -> tuple[list[tuple[RawCall, list[Blob]]], Counter[Trait]]:
         """As `take_events`, but hold nothing of the calls: only tell how many there are of each trait."""
+        self.version = next(_VERSIONS)
         notes: list[tuple[RawCall, list[Blob]]] = []
         traits: list[bytes] = []
         ended: list[int] = []
@@ -287,7 +293,7 @@ class Store:
         wanted = frozenset(kinds)
         if not wanted:
             return
-        for index, (_, numbers) in enumerate(islice(self._blocks, first, end), first):
+        for index, (_, numbers) in enumerate(itertools.islice(self._blocks, first, end), first):
             start = index << SHIFT
             yield from (start | row for row, number in enumerate(numbers) if number in wanted)
 

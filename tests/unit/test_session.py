@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from pytest_ebpf import InconclusiveRecording
 from pytest_ebpf import session as session_module
+from pytest_ebpf.alike import Alike
+from pytest_ebpf.effects import FileEvents
 from pytest_ebpf.engines.variant import Variant
+from pytest_ebpf.events import Address, SyscallEvent
 from pytest_ebpf.recording import Recording
 from pytest_ebpf.scope import Kind, Owner
+from pytest_ebpf.syscalls import Table
 from pytest_ebpf.testing import FakeEngine
 
 CHILD = 500_001
@@ -176,3 +182,67 @@ def test_thread_on_its_way_out() -> None:
         another = next_test(recording)
         engine.call("exit", tid=CHILD, in_flight=True)
         assert another.complete, another.gaps
+
+
+def test_effects_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all questions between two events."""
+    made: list[Alike[SyscallEvent]] = []
+    make = FileEvents.__init__
+
+    def note(self: FileEvents, calls: Alike[SyscallEvent], table: Table) -> None:
+        made.append(calls)
+        make(self, calls, table)
+
+    monkeypatch.setattr(FileEvents, "__init__", note)
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        for number in range(1, 4):
+            engine.call("openat", path=f"/etc/{number}", ret=3)
+            recording.assert_file_opened("/etc/1")
+            recording.assert_no_file_access("/etc/shadow")
+            recording.assert_max(syncs=0)
+            assert [event.path for event in recording.files(op="open")] == [
+                f"/etc/{each + 1}" for each in range(number)
+            ]
+            assert len(made) == number
+
+
+def test_effects_of_what_changes_without_an_event() -> None:
+    """A call begins; and what comes of it is known when it returned."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        engine.fork(CHILD)
+        assert not recording.files()
+        assert not recording.network()
+        engine.call("openat", path="/etc/x", tid=CHILD, in_flight=True)
+        (opened,) = recording.files()
+        assert opened.result == "pending"
+        engine.finish(-errno.ENOENT, tid=CHILD)
+        (opened,) = recording.files()
+        assert opened.result == "failed"
+        engine.call("fsync", 3, file="/etc/y", tid=CHILD)
+        assert len(recording.files(op="sync")) == 1
+        engine.call("fsync", 3, file="/etc/y", tid=CHILD, in_flight=True)
+        assert len(recording.files(op="sync")) == 2
+        engine.finish(tid=CHILD)
+        engine.call("connect", 3, address=Address("AF_INET", "192.0.2.1", 80), tid=CHILD, in_flight=True)
+        (connected,) = recording.network()
+        assert connected.result == "pending"
+        engine.finish(-errno.ECONNREFUSED, tid=CHILD)
+        (connected,) = recording.network()
+        assert connected.result == "failed"
+
+
+def test_effects_of_more_than_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are made anew where others count for it than before."""
+    engine = FakeEngine()
+    with engine.recording() as recording:
+        fixture = Owner(Kind.FIXTURE, "database")
+        session = recording._session
+        session.begin_phase(fixture, "database (setup)")
+        engine.fork(CHILD)
+        session.begin_phase(recording.owner, "call")
+        engine.call("openat", path="/etc/x", ret=3, tid=CHILD)
+        assert not recording.files()
+        monkeypatch.setattr(recording.owner, "uses", lambda: {fixture})
+        assert [event.path for event in recording.files()] == ["/etc/x"]
