@@ -51,6 +51,8 @@ HEAD_BYTES = 12
 """Of an event in a perf buffer; one in a ring buffer has eight."""
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
+BPF_H = b"#ifndef _UAPI__LINUX_BPF_H__"
+"""How that header begins."""
 TRACING = Path("/sys/kernel/tracing")
 PRINTED = ": bpf_trace_printk: "
 LOSSES = ("overrun:", "commit overrun:", "dropped events:")
@@ -130,7 +132,7 @@ class Program:
         flags = [*request["cflags"], *self._scope_flags(request)]
         with tempfile.TemporaryDirectory(prefix="pytest-ebpf-") as folder:
             if installed_headers() is None and BTF.exists():
-                os.environ["BCC_KERNEL_SOURCE"] = str(headers.make_tree(Path(folder), request["text"]))
+                os.environ["BCC_KERNEL_SOURCE"] = str(headers.make_tree(Path(folder), request["text"], _bpf_h()))
                 flags += headers.FLAGS
             for where, function in request["usdt"].items():
                 path, _, name = where.partition(":")
@@ -280,6 +282,17 @@ def _show_tracing() -> None:
     # Of /, which in a chroot is no mount, nothing is changed.
     if libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"none", b"/sys", None, MS_REC | MS_PRIVATE, None) == 0:
         libc.mount(b"tracefs", str(TRACING).encode(), b"tracefs", 0, None)
+
+
+def _bpf_h() -> str:
+    """The header linux/bpf.h that BCC's library holds and puts in front of each program; empty if it can't be found."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "/libbcc" in line:
+            content = Path(line.split(maxsplit=5)[5]).read_bytes()
+            start = content.find(BPF_H)
+            if start >= 0:
+                return content[start : content.index(b"\0", start)].decode(errors="replace")
+    return ""
 
 
 def _trace_buffers() -> list[tuple[list[str], float]]:

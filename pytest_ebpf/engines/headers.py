@@ -16,7 +16,7 @@ from ..features import BTF
 from . import _ffi
 from .btf import Types
 
-__all__ = ["FLAGS", "declarations", "make_tree"]
+__all__ = ["FLAGS", "Given", "declarations", "make_tree"]
 
 STATIC = Path(__file__).parent / "bcc_headers"
 PIECE_BYTES = 1 << 12
@@ -31,6 +31,8 @@ processor before it makes code for BPF, where an integer of that size is aligned
 """
 _BITFIELDS = re.compile(r"(?:^\t+[^\n{}]*: \d+;\n)+", re.MULTILINE)
 _DECLARED = re.compile(r"^((?:struct|union) \w+) \{$|^\}(?: __attribute__\(\(packed\)\))? (\w+);$", re.MULTILINE)
+_STRUCT = re.compile(r"^(?:struct|union) (\w+) \{\n(?:[\t}].*\n)*?\}.*;\n", re.MULTILINE)
+_ENUM = re.compile(r"^(?:typedef )?enum(?: (\w+))? \{\n((?:\t.*\n)*)\}(?: (\w+))?;\n", re.MULTILINE)
 _RENAMED = re.compile(r"___\d+$")
 """What libbpf adds to the name of a second type of that name."""
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([\w./-]+)[>"]', re.MULTILINE)
@@ -49,8 +51,11 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-def make_tree(folder: Path, text: str) -> Path:
-    """Fill a folder with all the headers that BCC and this program include. Raises OSError if the kernel has no BTF."""
+def make_tree(folder: Path, text: str, given: str = "") -> Path:
+    """Fill a folder with all the headers that BCC and this program include; ``given`` is what BCC has in itself.
+
+    Raises OSError if the kernel has no BTF.
+    """
     shutil.copytree(STATIC, folder, dirs_exist_ok=True)
     include = folder / "include"
     numbers = [int(number) for number in re.findall(r"\d+", platform.release())[:3]] + [0, 0]
@@ -72,7 +77,7 @@ def make_tree(folder: Path, text: str) -> Path:
         category, event = [group for group in groups if group]
         words.update(_WORD.findall(_format(category, event)))
     own = set(re.findall(r"\b(?:struct|union|enum)\s+(\w+)\s*\{", text))
-    types = declarations(words - own - _declared(), BTF.read_bytes())
+    types = declarations(words - own - _declared(), BTF.read_bytes(), Given(given))
     (include / TYPES).write_text(f"#pragma once\n#include <linux/types.h>\n{types}", encoding="utf-8")
     return folder
 
@@ -92,12 +97,44 @@ def _declared() -> set[str]:
     return types | set(re.findall(r"^#define (\w+)", text, re.MULTILINE))
 
 
-def declarations(names: Iterable[str], content: bytes) -> str:
+class Given:
+    """What a header declares that is there already: to declare it again would be an error.
+
+    >>> Given("enum color { RED, GREEN = 2 };").leave_out("enum color {\\n\\tRED = 0,\\n\\tGREEN = 2,\\n};\\n")
+    ''
+    """
+
+    def __init__(self, header: str = "") -> None:
+        text = re.sub(r"/\*.*?\*/|//[^\n]*", "", header, flags=re.DOTALL)
+        bodies = re.findall(r"\benum\b[^{};]*\{([^}]*)\}", text)
+        self._types = set(re.findall(r"\b(?:struct|union|enum)\s+(\w+)\s*\{", text))
+        self._values = {name for body in bodies for name in re.findall(r"(?:^|,)\s*(\w+)", body)}
+        self._values.update(re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", text, re.MULTILINE))
+
+    def leave_out(self, text: str) -> str:
+        """The declarations without those. Of an enum, what a newer kernel has more stays."""
+        text = _STRUCT.sub(lambda found: "" if found[1] in self._types else found[0], text)
+        return _ENUM.sub(self._rest_of_enum, text)
+
+    def _rest_of_enum(self, found: re.Match[str]) -> str:
+        tag, body, name = found[1], found[2], found[3]
+        rest = [line for line in body.splitlines(keepends=True) if line.split()[0] not in self._values]
+        if not rest:
+            if name:
+                return f"typedef unsigned int {name};\n"
+            return "" if tag is None or tag in self._types else f"enum {tag} {{\n\t{tag}_given,\n}};\n"
+        start = "typedef enum" if name else "enum" if tag is None or tag in self._types else f"enum {tag}"
+        return f"{start} {{\n{''.join(rest)}}}{f' {name}' if name else ''};\n"
+
+
+def declarations(names: Iterable[str], content: bytes, given: Given | None = None) -> str:
     """C declarations of a kernel's types of these names, from its BTF, and of all that they are made of.
 
     A program that another layout would be compiled into is refused by the compiler. Raises OSError.
     """
     text = _shorten(_dump(names, content))
+    if given is not None:
+        text = given.leave_out(text)
     return text + _checks(text, Types(content))
 
 

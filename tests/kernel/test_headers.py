@@ -133,3 +133,33 @@ def test_struct_that_cannot_be_declared(ebpf: Recording) -> None:
     """A type that the kernel doesn't have is the compiler's to refuse."""
     with pytest.raises(ProbeError, match="nothing_of_this_name"):
         ebpf.attach("int kprobe__x(void *ctx) { return sizeof(struct nothing_of_this_name); }")
+
+
+GIVEN = """
+#define DRAWN 7 /* enum { HIDDEN } */
+enum { RED, GREEN = 1 << 1, /* ENUM_IN_COMMENT, */ BLUE };
+struct known { int x; };
+enum kind { OLD };
+"""
+
+
+@pytest.mark.parametrize(
+    "text, left",
+    [
+        ("enum {\n\tRED = 0,\n\tBLUE = 3,\n};\n", ""),
+        ("enum {\n\tRED = 0,\n\tNEWER = 4,\n};\n", "enum {\n\tNEWER = 4,\n};\n"),
+        ("enum kind {\n\tOLD = 0,\n\tNEWER = 1,\n};\n", "enum {\n\tNEWER = 1,\n};\n"),
+        ("enum other {\n\tOLD = 0,\n\tNEWER = 1,\n};\n", "enum other {\n\tNEWER = 1,\n};\n"),
+        ("enum other {\n\tDRAWN = 7,\n};\n", "enum other {\n\tother_given,\n};\n"),
+        ("typedef enum {\n\tRED = 0,\n} color;\n", "typedef unsigned int color;\n"),
+        ("typedef enum {\n\tRED = 0,\n\tPINK = 9,\n} color;\n", "typedef enum {\n\tPINK = 9,\n} color;\n"),
+        ("struct known {\n\tstruct {\n\t\tint y;\n\t};\n\tint x;\n};\nint z;\n", "int z;\n"),
+        ("struct known {\n\tint x;\n} __attribute__((packed));\nstruct a {\n};\n", "struct a {\n};\n"),
+        ("enum {\n\tHIDDEN = 0,\n\tENUM_IN_COMMENT = 1,\n};\n", None),
+        ("struct other {\n\tstruct known x;\n};\n", None),
+        ("typedef struct {\n\tint RED;\n} known_t;\n", None),
+    ],
+)
+def test_what_is_there_already(text: str, left: str | None) -> None:
+    """Is not declared again; of an enum, what is not there is."""
+    assert headers.Given(GIVEN).leave_out(text) == (text if left is None else left)
