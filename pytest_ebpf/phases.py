@@ -279,14 +279,9 @@ class Phases:
             if recording is not None:
                 self._close(recording)
 
-    @contextmanager
-    def function_call(self, item: pytest.Function, recording: Recording) -> Iterator[None]:
-        """The call of a test function by pytest."""
-        if hasattr(item.obj, WINDOWED):
-            yield
-        else:
-            with _replaced(item, self._windowed(recording, item.obj)):
-                yield
+    def windowed(self, recording: Recording, function: Callable[..., Any]) -> Callable[..., object]:
+        """A test function with its window around it, if it hasn't one yet."""
+        return function if hasattr(function, WINDOWED) else self._windowed(recording, function)
 
     @contextmanager
     def _method(self, item: pytest.Function, recording: Recording, settle: Callable[[], None]) -> Iterator[None]:

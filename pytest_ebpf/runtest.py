@@ -168,10 +168,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     recording = pyfuncitem.stash.get(RECORDING, None)
     if phases is None or recording is None:
         return (yield)
+    function = pyfuncitem.obj
     try:
-        with phases.function_call(pyfuncitem, recording):
-            return (yield)
+        pyfuncitem.obj = phases.windowed(recording, function)
+        return (yield)
     finally:
+        pyfuncitem.obj = function
         _note_outputs(pyfuncitem)
 
 
@@ -203,21 +205,20 @@ def pytest_record_teardown(item: pytest.Item) -> Generator[None, None, None]:
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attach the kernel events and the numbers to the report of the call phase."""
-    recording = item.stash.get(RECORDING, None)
-    if recording is not None and call.when == "call":
-        settings = item.config.stash[SOURCE].settings
-        if settings.trace == "all" or (settings.trace == "failed" and call.excinfo is not None):
-            item.add_report_section("call", "kernel events", recording.describe())
-        if settings.summary or getattr(item.config.option, "xmlpath", None):
-            from .summary import Costs
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Give the report of the call phase, which is made next, the kernel events and the numbers.
 
-            item.user_properties.extend(Costs.of(recording).properties)
-    return (yield)
+    After those who come first: one of pytest's own puts in what a method of unittest raised.
+    """
+    if call.when != "call" or (recording := item.stash.get(RECORDING, None)) is None:
+        return
+    settings = item.config.stash[SOURCE].settings
+    if settings.trace == "all" or (settings.trace == "failed" and call.excinfo is not None):
+        item.add_report_section("call", "kernel events", recording.describe())
+    if settings.summary or getattr(item.config.option, "xmlpath", None):
+        from .summary import Costs
+
+        item.user_properties.extend(Costs.of(recording).properties)
 
 
 def _judge_early(item: pytest.Item, recording: Recording | None) -> None:

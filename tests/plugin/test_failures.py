@@ -44,6 +44,32 @@ def test_violation_shows_the_event(pytester: pytest.Pytester, run: Run) -> None:
     assert errors[1].endswith(f'python[{os.getpid()}]  openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 3</etc/hosts>')
 
 
+def test_method_of_unittest(pytester: pytest.Pytester, run: Run) -> None:
+    """One that fails shows its events as a function does, one that passes none."""
+    pytester.makepyfile(
+        """
+        import unittest
+        import pytest
+
+        class TestIt(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def take(self, ebpf, fake):
+                self.fake = fake
+
+            def test_good(self):
+                self.fake.call("openat", path="/etc/hosts", ret=3)
+
+            def test_bad(self):
+                self.fake.call("openat", path="/etc/passwd", ret=3)
+                self.fail("bad")
+        """
+    )
+    result = run()
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines([SECTION, '*openat(AT_FDCWD, "/etc/passwd", O_RDONLY) = 3*'])
+    result.stdout.no_fnmatch_line("*/etc/hosts*, O_RDONLY*")
+
+
 @pytest.mark.parametrize("style", ["auto", "long", "short", "native", "line"])
 def test_violation_ends_in_the_users_line(pytester: pytest.Pytester, run: Run, style: str) -> None:
     """The last line of the traceback is the assertion that the user wrote; no code of the plugin is shown."""
