@@ -48,7 +48,7 @@ SLOTS_BYTES = 8 << 20
 """Of the map in least.bpf.c."""
 STATS = 100_000
 TESTS = 1_000
-SUITES = 5
+SUITES = 11
 SUITE = "import pytest\n@pytest.mark.parametrize('n', range({}))\ndef test_it(n{}): pass\n"
 PYTEST = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 MODULES = ("integrity.py", "phases.py", "policy.py", "runtest.py", "session.py")
@@ -61,32 +61,39 @@ NOTES = """
 
 - The tables are made on a machine that also does other work; the ratios change less than the times. Where another
   recorder runs at the same time, its programs run in each call too, in the bare loops as well.
+- **Machines differ**, above all in what it costs to get into a program at all and back: where this table was made,
+  two empty ones take as long as a whole getppid. On another machine with the same kernel, on which the version before
+  was measured, they took 18 of 102 ns, and the programs were loaded in 25 ms: getppid 2.0 x (least record 1.77), open
+  and close 1.96 x (1.29), a process that isn't followed 1.28 x (empty programs 1.21), 100,000 os.stat 1.34 x, a
+  session start 78 ms, 44 when the engine began during a long collection.
 - **A process that isn't followed** pays for any program on `sys_enter` and `sys_exit` what the empty ones cost: the
-  kernel takes the slow way into each call, for every process of the machine. What else there is to do is the id of the
-  thread and a look into an array, at both ends: a row has programs that do this and no more.
-- **A traced call**: the rows "part" say what its programs are made of. Two readings of the clock and the event written
-  to the ring are 70 of some 105 ns; the rest is the way to the task, its session and its call. The thread's name and
-  the registers are loaded in place, where a helper and a copy took 19 ns. The rows "the least record" have programs
-  that do those four things and no more, without windows, owners and paths: what they take is the lower bound for a
-  record with both times and the name in it.
-- **open and close** are two such calls, and a third record for the path. What an open file is told by is read from the
-  kernel's memory, name by name up to the root: nothing that the kernel counts changes with every rename, mount and
-  removal, so a remembered answer could be an old one. What lies side by side is read at once: 18 reads where there were
-  25.
+  kernel takes the slow way into each call, for every process of the machine. What else there is to do is the id of
+  the thread and a look into an array, at both ends: a row has programs that do this and no more.
+- **A traced call**: the rows "part" say what its programs are made of. Two readings of the clock and the event
+  written to the ring are two thirds of a getppid's; the rest is the way to the task, its session and its call. The
+  thread's name and the registers are loaded in place. The rows "the least record" have programs that do those four
+  things and no more, without windows, owners and paths: what they take is the lower bound for a record with both
+  times and the name in it.
+- **open and close** are two such calls, and a third record for the path. What an open file is told by is read from
+  the kernel's memory, name by name up to the root: nothing that the kernel counts changes with every rename, mount
+  and removal, so a remembered answer could be an old one. What lies side by side is read at once: 18 reads where
+  there were 25.
 - **A test**: what is recorded of it is judged at once if it is certainly nothing: no event, no gap, and the programs
-  proven alive. What the plugin costs a test that doesn't use it is that of its hooks. The rows "part of a test" say
-  where the rest goes: some hundred short calls that cut time into the phases of the test, give each an owner, and drop
-  what the test before recorded. No one of them is a tenth of it. Under a policy the rings are looked into after each of
-  three phases; at the end a call proves that the programs live, and the memory that they share with pytest is compared
-  with what was written.
-- **Session start**: a process of its own loads the programs, while the session imports its modules. The interpreter of
-  that process takes 6 ms, what it imports before it loads 5, the kernel 5 for the memory of the maps and 25 for the
-  programs, and 20 for the memory of the rings, which is made and mapped meanwhile; the session's modules take 30, and
-  the table of what to capture 8. That is some 100 ms of the processor, on two of them, when the machine is fast; at
-  times it takes half as much again. Of the 25 for the programs a profile says: half is the verifier's walk through
-  them, a quarter the search for this kernel's types by their names, to fit the accesses to them, a twelfth the same
-  search for the verifier, and another the patching; two of the programs, for both ends of a call, take two thirds. It
-  begins when the first test that is recorded is collected, so what is left of the collection hides it.
+  proven alive. A run that doesn't use the plugin has none of its hooks around tests, but for the look whether it is
+  to have them: some 15 µs a test, its collection included, and some 20 ms for the run, of which the import is 8. The
+  rows "part of a test" say where the rest goes: some hundred short calls that cut time into the phases of the test,
+  give each an owner, and drop what the test before recorded. No one of them is a tenth of it. Under a policy the
+  rings are looked into after each of three phases; at the end a call proves that the programs live, and the memory
+  that they share with pytest is compared with what was written.
+- **Session start**: a process of its own loads the programs, while the session imports its modules. When this table
+  was made, that process began 10 ms after it was asked for, had imported what it loads with after 20, and the
+  programs and their maps were there after 100: 66 ms of the kernel's, in one thread, as libbpf does it. Another
+  thread makes the memory of the rings meanwhile, 20 ms; the session imports its modules, 30, makes the table of what
+  to capture, 6, maps the rings, 7, and has what waits for the programs done in 8. So it is their loading that a start
+  waits for. A profile of it, from the other machine: half is the verifier's walk through the programs, a quarter the
+  search for this kernel's types by their names, to fit the accesses to them, a twelfth the same search for the
+  verifier, and another the patching; two of the programs, for both ends of a call, take two thirds. It begins when
+  the first test that is recorded is collected, so what is left of the collection hides it.
 """
 
 
