@@ -122,7 +122,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     except BREAKS as raised:
         skip = raised
     except Exception:  # the test's own error comes first
-        if recording is not None:
+        if recording is not None and recording.begun:
             try:
                 rules.judge(recording, "call")
             except (AssertionError, InconclusiveRecording) as problem:
@@ -135,7 +135,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             if _VERDICT in item.stash:
                 if (verdict := item.stash[_VERDICT]) is not None:
                     raise verdict
-            elif recording.begun or not vars(item).get("_excinfo"):  # else unittest skipped it, or its setUp failed
+            elif recording.begun or not (skip or vars(item).get("_excinfo")):  # else it was skipped, or setUp failed
                 rules.judge(recording, "call")
         except Exception:
             _forget_skip(item)

@@ -108,6 +108,41 @@ def test_unittest_methods_have_rules(pytester: pytest.Pytester, run: Run) -> Non
     result.assert_outcomes(failed=2, passed=2)
 
 
+def test_what_another_plugin_says_first(pytester: pytest.Pytester, run: Run) -> None:
+    """A test that it skips, or lets fail, in place of running it, is held to no rule; one that it leaves out is."""
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_call(item):
+            if "skipped" in item.name:
+                pytest.skip("by a plugin")
+            if "failed" in item.name:
+                raise ValueError("by a plugin")
+            return (yield)
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_pyfunc_call(pyfuncitem):
+            return True if "left_out" in pyfuncitem.name else None
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+        pytestmark = pytest.mark.ebpf(no_exec=True)
+
+        def test_skipped(): pass
+        def test_failed(): pass
+        def test_left_out(): pass
+        """
+    )
+    result = run("-rsf")
+    result.assert_outcomes(skipped=1, failed=2)
+    result.stdout.fnmatch_lines(["E *ValueError: by a plugin", "E *it begins with the test function*"])
+    result.stdout.fnmatch_lines(["SKIPPED * by a plugin", "FAILED *::test_failed - ValueError: by a*"])
+
+
 def test_skip_hides_nothing(pytester: pytest.Pytester, run: Run) -> None:
     """What was done before it counts; a test that fails anyway shows its own error."""
     pytester.makepyfile(
