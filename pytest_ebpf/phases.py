@@ -75,6 +75,8 @@ class Phases:
         """The setup of a test begins, of which these phases are recorded. The recording of its call, not yet open."""
         kind = Kind.TEST if wanted else Kind.UNRECORDED
         self._item, self._wanted = item, wanted
+        for each in (*self.recordings.values(), *self.around_method.values()):
+            each.forget()
         self.recordings.clear()
         self.around_method.clear()
         self.skipped = False
@@ -292,8 +294,6 @@ class Phases:
         self.around_method = {
             phase: Recording(self.session, self.test) for phase in ("setup", "teardown") if phase in self._wanted
         }
-        if "setup" in self.around_method:
-            self.around_method["setup"].open()
         # A coroutine function unittest finds by its name, not by what pytest takes for the item's.
         vars(item.instance)[item.name] = function
         try:
@@ -302,8 +302,17 @@ class Phases:
         finally:
             vars(item.instance).pop(item.name, None)
             self._close(recording)
-            for each in self.around_method.values():
-                each.close()
+            self.end_around_method()
+
+    def begin_around_method(self) -> None:
+        """Unittest begins: setUp comes first."""
+        if "setup" in self.around_method:
+            self.around_method["setup"].open()
+
+    def end_around_method(self) -> None:
+        """Unittest has done all that it does."""
+        for each in self.around_method.values():
+            each.close()
 
     @contextmanager
     def _opened(self, recording: Recording) -> Iterator[None]:

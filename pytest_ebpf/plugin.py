@@ -106,6 +106,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
             shipped(programs)
         policy.check(session.items)
+        if any(phases_of(item) for item in session.items):
+            session.config.stash[SOURCE].follow_tests()
     except pytest.UsageError as problem:
         if not hasattr(session.config, "workerinput"):
             raise
@@ -177,13 +179,22 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         source.drop()  # of the tests that will run, none needs it
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> None:
-    """Follow the tests from the first one on that is recorded, or that may not go unrecorded in silence."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """No test that is to be recorded goes unrecorded in silence, also if it wasn't there when others were collected.
+
+    A wrapper, as a plugin that runs a test in its own way keeps all that aren't from being called.
+    """
     source = item.config.stash[SOURCE]
-    source.item = item
     if not source.follows_tests and phases_of(item):
         source.follow_tests()
+    return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Know which test it is that may ask for the fixture at run time."""
+    item.config.stash[SOURCE].item = item
 
 
 @pytest.hookimpl(trylast=True)

@@ -177,6 +177,10 @@ class Recording(Assertions):
         end = self._session.end_recording(self) if self._parent is None else self._session.begin_segment()
         self._segments = Segments(self._segments.first, end)
 
+    def forget(self) -> None:
+        """Hold no events any longer: the next test begins, and pytest keeps the recording with its test."""
+        self._known.clear()
+
     def note_outputs(self) -> None:
         """Remember which files pytest's output goes to now, for questions that are asked when it has closed them."""
         from .places import outputs

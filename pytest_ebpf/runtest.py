@@ -1,6 +1,7 @@
 """The pytest hooks around one test: what of it is recorded, and its verdicts.
 
-They are registered when the session starts, or the first test begins that wants one: other runs pay nothing for them.
+They are registered when the collection has found a test that wants one, or the recorder starts: other runs pay nothing
+for them.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     __tracebackhide__ = True
     wanted = phases_of(item)
     source = item.config.stash[SOURCE]
+    source.item = item
     for key in _OF_ONE_RUN:
         if key in item.stash:  # of the same test, run before
             del item.stash[key]
@@ -108,7 +110,7 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Hold the test to its rules."""
+    """Record what isn't called by pytest itself, such as unittest's methods; and hold the test to its rules."""
     __tracebackhide__ = True
     phases = item.config.stash[SOURCE].phases
     recording = item.stash.get(RECORDING, None)
@@ -118,7 +120,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     rules.learn(item)
     result = skip = None
     try:
-        result = yield
+        with phases.call(item, recording, functools.partial(_judge_early, item, recording)):
+            result = yield
     except BREAKS as raised:
         skip = raised
     except Exception:  # the test's own error comes first
@@ -148,16 +151,20 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     return result
 
 
-@pytest.hookimpl(specname="pytest_runtest_call", wrapper=True, trylast=True)
-def pytest_record_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Record what isn't called by pytest itself, such as unittest's methods."""
-    __tracebackhide__ = True
+@pytest.hookimpl(specname="pytest_runtest_call", tryfirst=True)
+def pytest_begin_call(item: pytest.Item) -> None:
+    """What unittest does around a method begins, within what other plugins do around it."""
     phases = item.config.stash[SOURCE].phases
-    if phases is None:
-        return (yield)
-    recording = item.stash.get(RECORDING, None)
-    with phases.call(item, recording, functools.partial(_judge_early, item, recording)):
-        return (yield)
+    if phases is not None:
+        phases.begin_around_method()
+
+
+@pytest.hookimpl(specname="pytest_runtest_call", trylast=True)
+def pytest_end_call(item: pytest.Item) -> None:
+    """And ends."""
+    phases = item.config.stash[SOURCE].phases
+    if phases is not None:
+        phases.end_around_method()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -222,9 +229,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _judge_early(item: pytest.Item, recording: Recording | None) -> None:
-    """Before the tearDown of a method of unittest, which may end what names and sockets are told by."""
+    """Before the tearDown of a method of unittest, which may end what names and sockets are told by.
+
+    One that runs more than once is judged each time; what is found stays found.
+    """
     __tracebackhide__ = True
-    if recording is None:
+    if recording is None or item.stash.get(_VERDICT, None) is not None:
         return
     _note_outputs(item)
     try:

@@ -9,6 +9,7 @@ before it: ``(method, arguments)`` gets ``("ok", value)`` or ``("error", cause, 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import marshal
 import os
@@ -286,9 +287,10 @@ def _show_tracing() -> None:
 
 def _bpf_h() -> str:
     """The header linux/bpf.h that BCC's library holds and puts in front of each program; empty if it can't be found."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if "/libbcc" in line:
-            content = Path(line.split(maxsplit=5)[5]).read_bytes()
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    for path in sorted({line.split(maxsplit=5)[5] for line in maps if "/libbcc" in line}):
+        with contextlib.suppress(OSError):  # it was replaced meanwhile
+            content = Path(path).read_bytes()
             start = content.find(BPF_H)
             if start >= 0:
                 return content[start : content.index(b"\0", start)].decode(errors="replace")

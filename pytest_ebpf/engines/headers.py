@@ -32,7 +32,9 @@ processor before it makes code for BPF, where an integer of that size is aligned
 _BITFIELDS = re.compile(r"(?:^\t+[^\n{}]*: \d+;\n)+", re.MULTILINE)
 _DECLARED = re.compile(r"^((?:struct|union) \w+) \{$|^\}(?: __attribute__\(\(packed\)\))? (\w+);$", re.MULTILINE)
 _STRUCT = re.compile(r"^(?:struct|union) (\w+) \{\n(?:[\t}].*\n)*?\}.*;\n", re.MULTILINE)
-_ENUM = re.compile(r"^(?:typedef )?enum(?: (\w+))? \{\n((?:\t.*\n)*)\}(?: (\w+))?;\n", re.MULTILINE)
+_ENUM = re.compile(
+    r"^(?:typedef )?enum(?: (\w+))? \{\n((?:\t.*\n)*)\}( __attribute__\(\(.*\)\))?(?: (\w+))?;\n", re.MULTILINE
+)
 _RENAMED = re.compile(r"___\d+$")
 """What libbpf adds to the name of a second type of that name."""
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([\w./-]+)[>"]', re.MULTILINE)
@@ -106,9 +108,11 @@ class Given:
 
     def __init__(self, header: str = "") -> None:
         text = re.sub(r"/\*.*?\*/|//[^\n]*", "", header, flags=re.DOTALL)
-        bodies = re.findall(r"\benum\b[^{};]*\{([^}]*)\}", text)
+        enums = re.findall(r"\benum\b\s*(\w*)[^{};]*\{([^}]*)\}", text)
         self._types = set(re.findall(r"\b(?:struct|union|enum)\s+(\w+)\s*\{", text))
-        self._values = {name for body in bodies for name in re.findall(r"(?:^|,)\s*(\w+)", body)}
+        self._values = {name for _, body in enums for name in re.findall(r"(?:^|,)\s*(\w+)", body)}
+        self._made = {tag for tag, body in enums if tag and re.search(r"\w\(", body)}
+        """Enums of which a macro makes the values, as those of helper functions: they are left out whole."""
         self._values.update(re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", text, re.MULTILINE))
 
     def leave_out(self, text: str) -> str:
@@ -117,20 +121,23 @@ class Given:
         return _ENUM.sub(self._rest_of_enum, text)
 
     def _rest_of_enum(self, found: re.Match[str]) -> str:
-        tag, body, name = found[1], found[2], found[3]
+        tag, body, attribute, name = found[1], found[2], found[3] or "", found[4]
+        if tag in self._made:
+            return ""
         rest = [line for line in body.splitlines(keepends=True) if line.split()[0] not in self._values]
         if not rest:
             if name:
                 return f"typedef unsigned int {name};\n"
             return "" if tag is None or tag in self._types else f"enum {tag} {{\n\t{tag}_given,\n}};\n"
         start = "typedef enum" if name else "enum" if tag is None or tag in self._types else f"enum {tag}"
-        return f"{start} {{\n{''.join(rest)}}}{f' {name}' if name else ''};\n"
+        return f"{start} {{\n{''.join(rest)}}}{attribute}{f' {name}' if name else ''};\n"
 
 
 def declarations(names: Iterable[str], content: bytes, given: Given | None = None) -> str:
     """C declarations of a kernel's types of these names, from its BTF, and of all that they are made of.
 
-    A program that another layout would be compiled into is refused by the compiler. Raises OSError.
+    A program that another layout would be compiled into is refused by the compiler, but for types that are ``given``.
+    Raises OSError.
     """
     text = _shorten(_dump(names, content))
     if given is not None:

@@ -140,6 +140,7 @@ GIVEN = """
 enum { RED, GREEN = 1 << 1, /* ENUM_IN_COMMENT, */ BLUE };
 struct known { int x; };
 enum kind { OLD };
+enum made { BY_MACRO(each) LAST, };
 """
 
 
@@ -151,6 +152,11 @@ enum kind { OLD };
         ("enum kind {\n\tOLD = 0,\n\tNEWER = 1,\n};\n", "enum {\n\tNEWER = 1,\n};\n"),
         ("enum other {\n\tOLD = 0,\n\tNEWER = 1,\n};\n", "enum other {\n\tNEWER = 1,\n};\n"),
         ("enum other {\n\tDRAWN = 7,\n};\n", "enum other {\n\tother_given,\n};\n"),
+        ("enum made {\n\tANY = 0,\n\tLAST = 1,\n};\n", ""),
+        (
+            "enum other {\n\tRED = 0,\n\tNEWER = 4,\n} __attribute__((mode(word)));\n",
+            "enum other {\n\tNEWER = 4,\n} __attribute__((mode(word)));\n",
+        ),
         ("typedef enum {\n\tRED = 0,\n} color;\n", "typedef unsigned int color;\n"),
         ("typedef enum {\n\tRED = 0,\n\tPINK = 9,\n} color;\n", "typedef enum {\n\tPINK = 9,\n} color;\n"),
         ("struct known {\n\tstruct {\n\t\tint y;\n\t};\n\tint x;\n};\nint z;\n", "int z;\n"),

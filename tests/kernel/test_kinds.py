@@ -146,10 +146,28 @@ pytestmark = pytest.mark.{marker}
 def anyio_backend():
     return "trio"
 
+@pytest.fixture
+async def reader():
+    read()
+    yield
+    read()
+
+@pytest.fixture
+def judge(ebpf, reader):
+    yield
+    once(ebpf, 2)
+
 async def test_it(ebpf):
     await trio.sleep(0)
     read()
     await trio.to_thread.run_sync(read)
+    once(ebpf, 2)
+
+@pytest.mark.ebpf(max={{"openat": 2}})
+async def test_fixtures(judge, ebpf):
+    read()
+    await trio.sleep(0)
+    read()
     once(ebpf, 2)
 
 async def test_again(ebpf):
@@ -164,7 +182,7 @@ async def test_breaks_it():
 """
     )
     result = run(plugins=(plugin,))
-    result.assert_outcomes(passed=2, failed=1)
+    result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*max=*openat*2*"])
 
 

@@ -224,21 +224,68 @@ def test_hooks_around_tests(run: Run, pytester: pytest.Pytester, test: str, foll
     assert [number for number, line in enumerate(told, 1) if line == "followed"] == followed
 
 
-def test_a_loop_of_another_plugin(run: Run, fake: FakeEngine, pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    "hook",
+    [
+        (
+            "def pytest_runtestloop(session):\n"
+            "    for item in session.items:\n"
+            "        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)\n"
+            "    return True"
+        ),
+        (
+            "def pytest_runtestloop(session):\n"
+            "    for item in session.items:\n"
+            "        runtestprotocol(item, nextitem=None)\n"
+            "    return True"
+        ),
+        "def pytest_runtest_protocol(item, nextitem):\n    runtestprotocol(item, nextitem=nextitem)\n    return True",
+        (
+            "def pytest_runtest_protocol(item, nextitem):\n"
+            "    if 'rule' in item.name:\n"
+            "        runtestprotocol(item, nextitem=nextitem)\n"
+            "        return True"
+        ),
+        (
+            "def pytest_collection_finish(session):\n"
+            "    late.extend(session.items)\n"
+            "    session.items.clear()\n"
+            "late = []\n"
+            "def pytest_runtestloop(session):\n"
+            "    for item in late:\n"
+            "        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)\n"
+            "    return True"
+        ),
+    ],
+)
+def test_a_loop_of_another_plugin(run: Run, fake: FakeEngine, pytester: pytest.Pytester, hook: str) -> None:
     """It may run tests without a word to this one: they are recorded, and held to their rules."""
-    pytester.makeconftest(
+    hooks = hook.replace("def pytest", "@pytest.hookimpl(tryfirst=True)\ndef pytest")
+    pytester.makeconftest(f"import pytest\nfrom _pytest.runner import runtestprotocol\n{hooks}")
+    pytester.makepyfile(
         """
         import pytest
 
-        @pytest.hookimpl(tryfirst=True)
-        def pytest_runtestloop(session):
-            for item in session.items:
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-            return True
+        def test_fixture(ebpf, fake):
+            fake.call("openat", path="/x", ret=3)
+            assert len(ebpf.events) == 1
+
+        def test_late_fixture(request, fake):
+            ebpf = request.getfixturevalue("ebpf")
+
+        @pytest.mark.ebpf(no_syscall="openat")
+        def test_rule(fake):
+            fake.call("openat", path="/x", ret=3)
+
+        @pytest.mark.ebpf(no_syscall="getpid")
+        def test_rule_and_fixture(ebpf, fake):
+            fake.call("openat", path="/y", ret=3)
+            assert [event.path for event in ebpf.events] == ["/y"]
         """
     )
-    pytester.makepyfile("import pytest\n@pytest.mark.ebpf(no_exec=True)\ndef test_it(): pass")
-    run().assert_outcomes(passed=1)
+    result = run()
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["E *no_syscall='openat'*: 1 call matched"])
     assert fake.starts == 1
 
 

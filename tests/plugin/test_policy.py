@@ -108,6 +108,35 @@ def test_unittest_methods_have_rules(pytester: pytest.Pytester, run: Run) -> Non
     result.assert_outcomes(failed=2, passed=2)
 
 
+def test_unittest_method_that_runs_again(pytester: pytest.Pytester, run: Run) -> None:
+    """What one round breaks, no later one mends; nor is it held against the next run of the test."""
+    pytester.makepyfile(
+        """
+        import pytest, unittest
+
+        @pytest.mark.ebpf(no_syscall="unlink")
+        class TestIt(unittest.TestCase):
+            rounds = 0
+
+            @pytest.fixture(autouse=True)
+            def engine(self, fake):
+                self.fake = fake
+
+            def run(self, result):
+                for _ in range(3):
+                    super().run(result)
+
+            def test_it(self):
+                TestIt.rounds += 1
+                if TestIt.rounds == 2:
+                    self.fake.call("unlink", path="/x")
+        """
+    )
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *no_syscall='unlink'*: 1 call matched"])
+
+
 def test_what_another_plugin_says_first(pytester: pytest.Pytester, run: Run) -> None:
     """A test that it skips, or lets fail, in place of running it, is held to no rule; one that it leaves out is."""
     pytester.makeconftest(

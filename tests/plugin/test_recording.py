@@ -554,3 +554,23 @@ def test_forked_child_may_not_ask(pytester: pytest.Pytester, run: Run) -> None:
         """
     )
     run().assert_outcomes(passed=1)
+
+
+def test_events_of_earlier_tests_are_given_back(pytester: pytest.Pytester, run: Run) -> None:
+    """Though pytest keeps each test with its recording, and that what was made of its events."""
+    pytester.makepyfile(
+        """
+        import gc, pytest, weakref
+        stores = []
+
+        @pytest.mark.parametrize("n", range(3))
+        @pytest.mark.ebpf(no_file_access="/etc/shadow", phases=("setup", "call", "teardown"))
+        def test_it(ebpf, fake, n):
+            gc.collect()
+            assert [store() for store in stores] == [None] * n
+            fake.call("openat", path="/x", ret=3)
+            assert ebpf.files()
+            stores.append(weakref.ref(ebpf._session._store))
+        """
+    )
+    run().assert_outcomes(passed=3)

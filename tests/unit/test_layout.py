@@ -323,7 +323,7 @@ def test_kinds_of_events_are_mirrored() -> None:
 def test_rings() -> None:
     """They are as large as the programs believe, quarters are powers of two, and calls leave some room.
 
-    What wakes the keeper behind a quarter is the records of many more processors than a machine has that write at once.
+    What wakes the keeper behind a quarter is more records than are written at one time, each by another processor.
     """
     for name in ("EVENTS_BYTES", "BLOBS_BYTES"):
         size = getattr(base, name)
