@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -264,6 +264,14 @@ class Table(Mapping[Any, Any]):
 
     def __len__(self) -> int:
         return len(self._read())
+
+    def items(self) -> ItemsView[Any, Any]:
+        """Keys with their values, of one reading of the table; what they would be one by one takes a reading each."""
+        return self._read().items()
+
+    def values(self) -> ValuesView[Any]:
+        """The values, of one reading of the table."""
+        return self._read().values()
 
     def histogram(self, unit: str = "") -> str:
         """A drawing of a BPF_HISTOGRAM that counts by bpf_log2l: a row for each power of two.
