@@ -75,7 +75,7 @@ class Phases:
         """The setup of a test begins, of which these phases are recorded. The recording of its call, not yet open."""
         kind = Kind.TEST if wanted else Kind.UNRECORDED
         self._item, self._wanted = item, wanted
-        for each in (*self.recordings.values(), *self.around_method.values()):
+        for each in self.all_recordings:
             each.forget()
         self.recordings.clear()
         self.around_method.clear()
@@ -87,6 +87,11 @@ class Phases:
         if "call" not in wanted:
             return None
         return self.recordings.setdefault("call", Recording(self.session, self.test))
+
+    @property
+    def all_recordings(self) -> tuple[Recording, ...]:
+        """Of the current test, also those within its call."""
+        return (*self.recordings.values(), *self.around_method.values())
 
     def begin_late(self, item: pytest.Item) -> Recording:
         """The recording of a test whose setup is under way already; a test function that has begun isn't recorded."""

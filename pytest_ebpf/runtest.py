@@ -53,7 +53,6 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     __tracebackhide__ = True
     wanted = phases_of(item)
     source = item.config.stash[SOURCE]
-    source.item = item
     for key in _OF_ONE_RUN:
         if key in item.stash:  # of the same test, run before
             del item.stash[key]
@@ -252,7 +251,7 @@ def _note_outputs(item: pytest.Item) -> None:
     phases = item.config.stash[SOURCE].phases
     if phases is None or phases.session.started is None:
         return
-    for recording in (*phases.recordings.values(), *phases.around_method.values()):
+    for recording in phases.all_recordings:
         recording.note_outputs()
 
 
