@@ -27,17 +27,20 @@ OBJECTS = Path("pytest_ebpf", "objects")
 
 # Folder in the wheel, as `platform.machine()` spells it -> how snippets ask for it.
 TARGETS = {"aarch64": "-D__TARGET_ARCH_arm64", "x86_64": "-D__TARGET_ARCH_x86"}
-# Folder below that -> what the snippets are compiled with: "old" is for kernels before 5.17, "preemptible" since 7.0;
-# "kprobe" and "fentry" have the hooks of hooks.bpf.c too, as these kinds of program. (A loader that libbpf generates
-# holds 32 programs and functions, so those that need none don't have them.)
+# Folder below that -> what the snippets are compiled with: "old" is for kernels before 5.17, "casts" since 6.2 and
+# "preemptible" since 7.0; "kprobe" and "fentry" have the hooks of hooks.bpf.c too, as these kinds of program. (A loader
+# that libbpf generates holds 32 programs and functions, so those that need none don't have them.)
 VARIANTS: dict[str, tuple[str, ...]] = {
     "": (),
     "fentry": ("-DFENTRY",),
     "kprobe": ("-DKPROBE",),
+    "casts": ("-DCASTS",),
+    "casts/fentry": ("-DCASTS", "-DFENTRY"),
+    "casts/kprobe": ("-DCASTS", "-DKPROBE"),
     "old": ("-DOLD_KERNEL",),
     "old/kprobe": ("-DOLD_KERNEL", "-DKPROBE"),
-    "preemptible": ("-DPREEMPTIBLE",),
-    "preemptible/kprobe": ("-DPREEMPTIBLE", "-DKPROBE"),
+    "preemptible": ("-DCASTS", "-DPREEMPTIBLE"),
+    "preemptible/kprobe": ("-DCASTS", "-DPREEMPTIBLE", "-DKPROBE"),
 }
 
 FLAGS = (

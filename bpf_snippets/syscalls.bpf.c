@@ -260,7 +260,7 @@ INLINE void take_returned_file(struct task *task, s32 fd, bool in_record)
 		struct file *file = file_of(fd);
 		if (!file)
 			return; /* decode.py misses the blob */
-		if (READ(file, f_mode) & FMODE_CREATED)
+		if (LOAD(file, file, f_mode) & FMODE_CREATED)
 			task->event.flags |= EVENT_CREATED;
 		identity = identify((u64)file);
 	}
@@ -271,10 +271,9 @@ INLINE void take_returned_file(struct task *task, s32 fd, bool in_record)
 }
 
 /* Fills the task's event from the registers. */
-INLINE void begin(struct task *task, struct pt_regs *regs, u32 nr, u32 segment, u8 flags)
+INLINE void begin(struct task *task, struct task_struct *current, struct pt_regs *regs, u32 nr, u32 segment, u8 flags)
 {
 	struct event *event = &task->event;
-	struct task_struct *current = bpf_get_current_task_btf();
 	if (IS_X32(nr))
 		flags |= EVENT_FOREIGN | EVENT_X32;
 	else if (FOREIGN_ABI_WORD(current) & FOREIGN_ABI_BITS)
@@ -331,24 +330,27 @@ INLINE u64 result_of(struct at_calls *ctx)
 #endif
 
 /* The registers of the program that makes the call. */
-INLINE struct pt_regs *registers_of(struct at_calls *ctx)
+INLINE struct pt_regs *registers_of(struct at_calls *ctx, struct task_struct *current)
 {
 #if defined(OLD_KERNEL)
 	return (void *)ctx->registers;
+#elif defined(CASTS) && !defined(PREEMPTIBLE)
+	return CAST(pt_regs, ctx->registers);
 #else
-	return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (void *)bpf_task_pt_regs(current);
 #endif
 }
 
 AT_CALLS(sys_enter)
 int on_sys_enter(struct at_calls *ctx)
 {
-	u32 slot = slot_of(bpf_get_current_pid_tgid());
+	struct task_struct *current = bpf_get_current_task_btf();
+	u32 slot = slot_of(tid_of(current));
 	if (!slot)
 		return 0;
 	struct task *task = enter(slot);
 	struct control *c = task ? control_of(task->session) : 0;
-	struct pt_regs *regs = registers_of(ctx);
+	struct pt_regs *regs = registers_of(ctx, current);
 	u32 nr = number_of(ctx);
 	struct spec *spec = spec_of(nr);
 	if (!task || !c || !spec)
@@ -365,7 +367,7 @@ int on_sys_enter(struct at_calls *ctx)
 		task->state = TASK_UNRECORDED;
 		return 0;
 	}
-	begin(task, regs, nr, segment, 0);
+	begin(task, current, regs, nr, segment, 0);
 	if (spec->flags & SPEC_CAPTURES && !(task->event.flags & EVENT_FOREIGN))
 		for (u64 arg = 0; arg < CALL_ARGS; arg++)
 			if (spec->capture[arg] && spec->capture[arg] < CAPTURE_AT_EXIT)
@@ -408,7 +410,8 @@ INLINE void finish(struct task *task, u64 ret)
 AT_CALLS(sys_exit)
 int on_sys_exit(struct at_calls *ctx)
 {
-	u32 slot = slot_of(bpf_get_current_pid_tgid());
+	struct task_struct *current = bpf_get_current_task_btf();
+	u32 slot = slot_of(tid_of(current));
 	if (!slot)
 		return 0;
 	struct task *task = enter(slot);
@@ -420,21 +423,21 @@ int on_sys_exit(struct at_calls *ctx)
 	task->state = TASK_IDLE;
 	if (state == TASK_IDLE && c) {
 		/* Seccomp or ptrace refused the call before sys_enter: an attempt all the same. */
-		struct pt_regs *regs = registers_of(ctx);
+		struct pt_regs *regs = registers_of(ctx, current);
 		u32 nr = number_at_exit(regs);
 		struct spec *spec = spec_of(nr);
 		attribute(task, slot, c);
 		u32 segment = stamp(task, slot, c);
 		task->event.call += 2; /* user space sees by it that there was no entry */
 		if (segment && spec && !is_muted(task, spec)) {
-			begin(task, regs, nr, segment, EVENT_NO_ENTRY);
+			begin(task, current, regs, nr, segment, EVENT_NO_ENTRY);
 			state = TASK_RECORDED;
 		}
 	}
 	if (state == TASK_RECORDED)
 		finish(task, ret);
 	if (is_broken_off(ret))
-		expect_restart(task, registers_of(ctx), state, ret);
+		expect_restart(task, registers_of(ctx, current), state, ret);
 	if (c && task->waiting)
 		end_wait(task, c, ret);
 	if (task->next_image) {

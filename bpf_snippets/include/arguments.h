@@ -16,8 +16,8 @@ INLINE void take_base(struct event *event, u64 arg, s32 dirfd)
 	struct task_struct *current = (void *)bpf_get_current_task();
 	u64 identity;
 	if (dirfd == AT_FDCWD) {
-		struct fs_struct *fs = READ(current, fs);
-		identity = identify_directory((void *)FIELD(fs, pwd));
+		struct fs_struct *fs = (void *)LOAD_ADDRESS(task_struct, current, fs);
+		identity = identify_directory(FIELD(fs, pwd));
 	} else {
 		struct file *file = file_of(dirfd);
 		if (!file)
@@ -32,12 +32,12 @@ INLINE void take_root(struct event *event, u64 arg)
 {
 	struct task_struct *current = (void *)bpf_get_current_task();
 	struct control *c = control();
-	struct fs_struct *fs = READ(current, fs);
+	struct fs_struct *fs = (void *)LOAD_ADDRESS(task_struct, current, fs);
 	struct path root;
-	if (!c || bpf_probe_read_kernel(&root, sizeof(root), FIELD(fs, root)))
+	if (!c || !look_at_path(FIELD(fs, root), &root))
 		return;
 	if ((u64)root.dentry != c->root || (u64)root.mnt != c->root_mnt)
-		take_word(event, BLOB_ROOT, arg, identify_directory((void *)FIELD(fs, root)));
+		take_word(event, BLOB_ROOT, arg, identify_entry((u64)root.mnt, root.dentry));
 }
 
 /* Where a path starts from. */

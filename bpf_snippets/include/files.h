@@ -3,7 +3,7 @@
  * name hash and sequence number. The kernel counts the sequence up when an entry is moved or removed, so a rename
  * anywhere above gives a new identity, and the name is sent again. The inode's number is in it, too: a file that comes
  * after another one may have its memory, name and place.
- * Costs one read of kernel memory a path component.
+ * Costs one read of kernel memory a path component; with CASTS, four loads.
  */
 #pragma once
 #include "blobs.h"
@@ -14,7 +14,8 @@
 #define S_IFSOCK 0140000
 
 struct qstr {
-	u64 hash_len;
+	u32 hash;
+	u32 len;
 	const unsigned char *name;
 } PRESERVE;
 struct hlist_bl_node {
@@ -85,6 +86,75 @@ INLINE struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - OFFSET(struct mount, mnt);
 }
 
+/* Where a walk stands. */
+struct walk {
+	struct mount *mount;
+	struct mount *above; /* the mount that this one is mounted on, or itself */
+	struct dentry *mountpoint;
+	struct dentry *root;
+	struct dentry *dentry;
+	struct dentry *parent; /* of the entry before; itself, if it is a root */
+	u64 identity;
+	u32 used;
+	bool whole;
+	bool pseudo; /* it stands in no tree */
+#if !defined(CASTS)
+	u64 part[8]; /* room for what is read */
+#endif
+};
+STATE_MAP(walk);
+
+/* What is needed of the kernel's structs: loaded in place, or of each a part copied by a helper. */
+struct entry {
+	struct dentry *parent;
+	u64 hash_len;
+	u32 sequence;
+	const unsigned char *name;
+};
+struct opened {
+	u64 inode, mnt, dentry, ino;
+	u32 mode; /* of the inode */
+};
+
+#if defined(CASTS)
+INLINE bool look_at_entry(struct walk *at, struct dentry *address, struct entry *entry)
+{
+	struct dentry *dentry = CAST(dentry, address);
+	entry->parent = (void *)ADDRESS(dentry->d_parent);
+	entry->hash_len = (u64)dentry->d_name.len << 32 | dentry->d_name.hash;
+	entry->sequence = dentry->d_seq.sequence;
+	entry->name = dentry->d_name.name;
+	return entry->parent;
+}
+
+INLINE void look_at_mount(struct walk *at, struct mount *address)
+{
+	struct mount *mount = CAST(mount, address);
+	at->above = (void *)ADDRESS(mount->mnt_parent);
+	at->mountpoint = (void *)ADDRESS(mount->mnt_mountpoint);
+	at->root = (void *)ADDRESS(mount->mnt.mnt_root);
+}
+
+INLINE bool look_at_path(struct path *address, struct path *path)
+{
+	struct path *it = CAST(path, address);
+	path->mnt = (void *)ADDRESS(it->mnt);
+	path->dentry = (void *)ADDRESS(it->dentry);
+	return path->mnt;
+}
+
+INLINE bool look_at_file(u64 address, struct opened *opened)
+{
+	struct file *file = CAST(file, address);
+	opened->inode = ADDRESS(file->f_inode);
+	opened->mnt = ADDRESS(file->f_path.mnt);
+	opened->dentry = ADDRESS(file->f_path.dentry);
+	struct inode *inode = CAST(inode, opened->inode);
+	opened->ino = inode->i_ino;
+	opened->mode = inode->i_mode;
+	return opened->inode;
+}
+#else
 /* A field of what was read to `part`, from byte `start` of the struct on. One read costs more than all else here. */
 #define PART(part, start, type, holder, field)                                                                         \
 	({                                                                                                             \
@@ -113,43 +183,63 @@ INLINE struct mount *mount_of(struct vfsmount *mnt)
 #define INODE_PART(part, inode, type, field)                                                                           \
 	(OFFSET(struct inode, field) <= INODE_BYTES - 8 ? PART(part, 0, type, struct inode, field) : READ(inode, field))
 
-/* Where a walk stands. */
-struct walk {
-	struct mount *mount;
-	struct mount *above; /* the mount that this one is mounted on, or itself */
-	struct dentry *mountpoint;
-	struct dentry *root;
-	struct dentry *dentry;
-	struct dentry *parent; /* of the entry before; itself, if it is a root */
-	u64 identity;
-	u32 used;
-	bool whole;
-	bool pseudo; /* it stands in no tree */
-	u64 part[DENTRY_BYTES / 8];
-};
-STATE_MAP(walk);
+INLINE bool look_at_entry(struct walk *at, struct dentry *dentry, struct entry *entry)
+{
+	if (bpf_probe_read_kernel(at->part, DENTRY_BYTES, (void *)dentry + DENTRY_PART_START))
+		return false;
+	entry->parent = DENTRY_PART(at->part, struct dentry *, d_parent);
+	entry->hash_len = DENTRY_PART(at->part, u64, d_name.hash);
+	entry->sequence = DENTRY_PART(at->part, u32, d_seq);
+	entry->name = DENTRY_PART(at->part, const unsigned char *, d_name.name);
+	return true;
+}
+
+INLINE void look_at_mount(struct walk *at, struct mount *mount)
+{
+	bpf_probe_read_kernel(at->part, MOUNT_BYTES, (void *)mount + MOUNT_PART_START); /* or zeros */
+	at->above = MOUNT_PART(at->part, struct mount *, mnt_parent);
+	at->mountpoint = MOUNT_PART(at->part, struct dentry *, mnt_mountpoint);
+	at->root = MOUNT_PART(at->part, struct dentry *, mnt.mnt_root);
+}
+
+INLINE bool look_at_path(struct path *address, struct path *path)
+{
+	return !bpf_probe_read_kernel(path, sizeof(*path), address);
+}
+
+INLINE bool look_at_file(u64 address, struct opened *opened)
+{
+	struct file *file = (void *)address;
+	struct blob *blob = present_blob(); /* as the stack has no room for it */
+	if (!blob || bpf_probe_read_kernel(blob->data, FILE_BYTES, file))
+		return false;
+	u8 *part = blob->data;
+	struct inode *inode = FILE_PART(part, file, struct inode *, f_inode);
+	opened->inode = (u64)inode;
+	opened->mnt = (u64)FILE_PART(part, file, struct vfsmount *, f_path.mnt);
+	opened->dentry = (u64)FILE_PART(part, file, struct dentry *, f_path.dentry);
+	bpf_probe_read_kernel(part, INODE_BYTES, inode); /* or zeros */
+	opened->ino = INODE_PART(part, inode, unsigned long, i_ino);
+	opened->mode = INODE_PART(part, inode, u16, i_mode);
+	return true;
+}
+#endif
 
 /* Begins or goes on in a mount. */
 INLINE void enter_mount(struct walk *at, struct mount *mount)
 {
-	bpf_probe_read_kernel(at->part, MOUNT_BYTES, (void *)mount + MOUNT_PART_START); /* or zeros */
 	at->mount = mount;
-	at->above = MOUNT_PART(at->part, struct mount *, mnt_parent);
-	at->mountpoint = MOUNT_PART(at->part, struct dentry *, mnt_mountpoint);
-	at->root = MOUNT_PART(at->part, struct dentry *, mnt.mnt_root);
+	look_at_mount(at, mount);
 }
 
 /* One step up: to the parent, or from the root of a mount to the place it is mounted on. 1 ends the walk. */
 INLINE long step_up(struct walk *at, struct blob *names)
 {
 	struct dentry *dentry = at->dentry;
-	struct dentry *parent = dentry;
-	if (dentry != at->root) {
-		if (bpf_probe_read_kernel(at->part, sizeof(at->part), (void *)dentry + DENTRY_PART_START))
-			return 1;
-		parent = DENTRY_PART(at->part, struct dentry *, d_parent);
-	}
-	at->parent = parent;
+	struct entry entry = {.parent = dentry};
+	if (dentry != at->root && !look_at_entry(at, dentry, &entry))
+		return 1;
+	struct dentry *parent = at->parent = entry.parent;
 	if (dentry == parent) {
 		struct mount *above = at->above;
 		at->identity = mix(at->identity, (u64)at->mount);
@@ -161,8 +251,8 @@ INLINE long step_up(struct walk *at, struct blob *names)
 		enter_mount(at, above);
 		return 0;
 	}
-	at->identity = mix(at->identity, (u64)dentry ^ (u64)DENTRY_PART(at->part, u32, d_seq) << 40);
-	at->identity = mix(at->identity, DENTRY_PART(at->part, u64, d_name.hash_len));
+	at->identity = mix(at->identity, (u64)dentry ^ (u64)entry.sequence << 40);
+	at->identity = mix(at->identity, entry.hash_len);
 	at->dentry = parent;
 	if (!names)
 		return 0;
@@ -170,8 +260,7 @@ INLINE long step_up(struct walk *at, struct blob *names)
 	BARRIER(used);
 	if (used > WALK_BYTES)
 		return 1;
-	long n =
-		bpf_probe_read_kernel_str(&names->data[used], 256, DENTRY_PART(at->part, unsigned char *, d_name.name));
+	long n = bpf_probe_read_kernel_str(&names->data[used], 256, entry.name);
 	if (n <= 0)
 		return 1;
 	at->used = used + n;
@@ -212,6 +301,16 @@ INLINE u64 known_as(u64 identity, u32 session)
 	return identity ^ (u64)session << 32;
 }
 
+/* Whether user space has the name of an identity, as far as the table of recent ones tells. */
+INLINE bool is_recent(u64 identity)
+{
+	u32 here = session();
+	struct control *c = control_of(here);
+	u64 key = known_as(identity, here);
+	u64 *place = recent_place(key);
+	return c && place && *place == mix(key, c->generation);
+}
+
 /* 1 once for each session, identity and generation: then its name must be sent. A global function, as the next one: its
  * stack adds to none.
  */
@@ -220,12 +319,10 @@ SMALL int unknown(u64 identity)
 	u32 here = session();
 	struct control *c = control_of(here);
 	u64 key = known_as(identity, here);
-	u64 *place = recent_place(key);
-	if (c && place && *place == mix(key, c->generation))
-		return false;
 	u64 *generation = bpf_map_lookup_elem(&known, &key);
 	if (!c || !generation || *generation != c->generation)
 		return true;
+	u64 *place = recent_place(key);
 	if (place)
 		*place = mix(key, c->generation);
 	return false;
@@ -255,9 +352,10 @@ INLINE void describe_inode(struct file_note *note, struct inode *inode)
 /* Mixes in the first bytes of a name that stands in no tree (pipefs, anon_inodefs, memfd). */
 INLINE void identify_pseudo(struct walk *at)
 {
-	bpf_probe_read_kernel_str(at->part, sizeof(at->part), READ(at->dentry, d_name.name));
-	for (u32 i = 0; i < DENTRY_BYTES / 8; i++)
-		at->identity = mix(at->identity, at->part[i]);
+	u64 words[8] = {};
+	bpf_probe_read_kernel_str(words, sizeof(words), READ(at->dentry, d_name.name));
+	for (u32 i = 0; i < sizeof(words) / 8; i++)
+		at->identity = mix(at->identity, words[i]);
 	at->identity = mix(at->identity, (u64)at->dentry);
 }
 
@@ -283,7 +381,7 @@ GLOBAL u64 identify_path(u64 mnt, u64 dentry_address, u64 inode_address, u64 ino
 		identify_pseudo(at);
 	}
 	u64 identity = (at->identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
-	if (!unknown(identity))
+	if (is_recent(identity) || !unknown(identity))
 		return identity;
 	struct blob *blob = scratch_blob(identity, 0, BLOB_FILE, 0);
 	if (!blob)
@@ -315,15 +413,13 @@ GLOBAL u64 identify_path(u64 mnt, u64 dentry_address, u64 inode_address, u64 ino
 /* The identity of what stands at a directory entry. */
 INLINE u64 identify_entry(u64 mnt, struct dentry *dentry)
 {
-	struct inode *inode = READ(dentry, d_inode);
-	return identify_path(mnt, (u64)dentry, (u64)inode, READ(inode, i_ino));
+	u64 inode = LOAD_ADDRESS(dentry, dentry, d_inode);
+	return identify_path(mnt, (u64)dentry, inode, LOAD(inode, inode, i_ino));
 }
 
 /* The identity of a directory that a struct path names. */
 INLINE u64 identify_directory(struct path *path)
 {
 	struct path start;
-	if (bpf_probe_read_kernel(&start, sizeof(start), path))
-		return 0;
-	return identify_entry((u64)start.mnt, start.dentry);
+	return look_at_path(path, &start) ? identify_entry((u64)start.mnt, start.dentry) : 0;
 }

@@ -44,6 +44,28 @@ INLINE struct control *control(void)
 	return control_of(session());
 }
 
+/* How many bytes of a ring nobody has read yet. */
+#if defined(CASTS)
+struct bpf_ringbuf {
+	unsigned long consumer_pos, producer_pos;
+} PRESERVE;
+struct bpf_ringbuf_map {
+	struct bpf_ringbuf *rb;
+} PRESERVE;
+INLINE u64 held_in(void *ring)
+{
+	struct bpf_ringbuf *buffer = LOAD(bpf_ringbuf_map, ring, rb);
+	u64 read = buffer->consumer_pos; /* first: it may only seem to hold more than it does */
+	BARRIER(read);
+	return buffer->producer_pos - read;
+}
+#else
+INLINE u64 held_in(void *ring)
+{
+	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+}
+#endif
+
 /* Writes to a ring of a session, unless less than `spare` bytes would be left: 0 for events, 1 for blobs.
  * The keeper is woken by the records that begin close behind another quarter of the ring, and not by each beyond it.
  * One of them would not do: two processors may look at the same time, see that neither's record reaches the quarter, and
@@ -57,7 +79,7 @@ INLINE long emit_to(u32 session, u32 ring, void *data, u64 size, u64 spare)
 	if (!to)
 		return -1;
 	u64 room = ring ? BLOBS_BYTES : EVENTS_BYTES;
-	u64 held = bpf_ringbuf_query(to, BPF_RB_AVAIL_DATA);
+	u64 held = held_in(to);
 	u64 then = held + 8 + ((size + 7) & ~7ull);
 	if (spare && then + spare > room)
 		return -1;

@@ -121,7 +121,7 @@ GLOBAL u64 identify_socket(u64 file_address, u64 inode_address, u64 ino)
 	identity = (identity & ~IDENTITY_BITS) | IDENTITY_KNOWN;
 	if (family == AF_INET || family == AF_INET6)
 		identity |= IDENTITY_SOCKET | (note->peer_port == DNS_PORT ? IDENTITY_DNS : 0);
-	if (!unknown(identity))
+	if (is_recent(identity) || !unknown(identity))
 		return identity;
 	blob->call = identity;
 	describe_inode(head, inode);
@@ -138,19 +138,12 @@ GLOBAL u64 identify_socket(u64 file_address, u64 inode_address, u64 ino)
 }
 
 /* The identity of what an open file stands for, 0 if it can't be told. */
-GLOBAL u64 identify(u64 file_address)
+GLOBAL u64 identify(u64 file)
 {
-	struct file *file = (void *)file_address;
-	struct blob *blob = present_blob(); /* as the stack has no room for it */
-	if (!blob || bpf_probe_read_kernel(blob->data, FILE_BYTES, file))
+	struct opened opened;
+	if (!look_at_file(file, &opened))
 		return 0;
-	u8 *part = blob->data;
-	struct inode *inode = FILE_PART(part, file, struct inode *, f_inode);
-	u64 mnt = (u64)FILE_PART(part, file, struct vfsmount *, f_path.mnt);
-	u64 dentry = (u64)FILE_PART(part, file, struct dentry *, f_path.dentry);
-	bpf_probe_read_kernel(part, INODE_BYTES, inode); /* or zeros */
-	u64 ino = INODE_PART(part, inode, unsigned long, i_ino);
-	if ((INODE_PART(part, inode, u16, i_mode) & S_IFMT) == S_IFSOCK)
-		return identify_socket(file_address, (u64)inode, ino);
-	return identify_path(mnt, dentry, (u64)inode, ino);
+	if ((opened.mode & S_IFMT) == S_IFSOCK)
+		return identify_socket(file, opened.inode, opened.ino);
+	return identify_path(opened.mnt, opened.dentry, opened.inode, opened.ino);
 }

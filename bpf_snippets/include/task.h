@@ -46,6 +46,16 @@ struct task_struct {
 	struct signal_struct *signal;
 } PRESERVE;
 
+/* The id of the current thread. */
+INLINE u32 tid_of(struct task_struct *current)
+{
+#if defined(OLD_KERNEL)
+	return bpf_get_current_pid_tgid();
+#else
+	return TRUSTED(current, pid);
+#endif
+}
+
 /* Copies the name of the current task. With BTF it is loaded in two words, in less than 1 ns; the helper takes 12. */
 INLINE void copy_name(char *to, struct task_struct *current)
 {
@@ -71,8 +81,16 @@ INLINE u32 ns_id(struct task_struct *task)
 	return nr;
 }
 
-/* The open file behind a descriptor of the current task, or 0. A global function, verified once: to follow a pointer
- * into the kernel's types, the verifier searches all of their names.
+/* The open file behind a descriptor of the current task, or 0. */
+#if defined(CASTS)
+INLINE u64 open_file(s32 fd)
+{
+	struct fdtable *fdt = LOAD(task_struct, bpf_get_current_task(), files)->fdt;
+	return fd < 0 || (u32)fd >= fdt->max_fds ? 0 : POINTER_AT((u64)fdt->fd + fd * sizeof(u64));
+}
+#else
+/* A global function, verified once: to follow a pointer into the kernel's types, the verifier searches all of their
+ * names.
  */
 GLOBAL u64 open_file(s32 fd)
 {
@@ -85,6 +103,7 @@ GLOBAL u64 open_file(s32 fd)
 	bpf_probe_read_kernel(&file, sizeof(file), (void *)TRUSTED(fdt, fd) + fd * sizeof(file));
 	return file;
 }
+#endif
 
 INLINE struct file *file_of(s32 fd)
 {

@@ -20,6 +20,8 @@ WITHOUT_BTF = ("syscalls", "process", "roll_call")
 """What needs no BTF: without iterators, and without structs that only the kernel's own files declare."""
 LOOPS = (5, 17)
 """The kernel since which there is bpf_loop."""
+CASTS = (6, 2)
+"""The kernel since which there is bpf_rdonly_cast."""
 PREEMPTIBLE = (7, 0)
 """The kernel since which our programs can be preempted. Those for it need BTF."""
 RING_SUBMIT = "raw_tp/io_uring_submit_req"
@@ -36,6 +38,7 @@ class Variant:
         old: bool = False,
         hooks: Mapping[str, str] | None = None,
         preemptible: bool = False,
+        casts: bool = False,
     ) -> None:
         self.snippets = snippets
         self.old = old
@@ -44,15 +47,18 @@ class Variant:
         """Other names that a hook has on this kernel."""
         self.preemptible = preemptible
         """Compiled with PREEMPTIBLE: each program keeps others from its processor."""
+        self.casts = casts
+        """Compiled with CASTS: fields of the kernel's structs are loaded in place. Not by engine bcc, which knows no
+        relocations."""
 
     @property
     def folder(self) -> str:
         """Where its objects are, below those of the machine."""
-        return "old" if self.old else "preemptible" if self.preemptible else ""
+        return "old" if self.old else "preemptible" if self.preemptible else "casts" if self.casts else ""
 
     @property
     def defines(self) -> tuple[str, ...]:
-        """What its snippets are compiled with."""
+        """What engine bcc compiles its snippets with."""
         return ("OLD_KERNEL",) if self.old else ("PREEMPTIBLE",) if self.preemptible else ()
 
     @property
@@ -82,7 +88,7 @@ def of_kernel(release: str | None = None, *, btf: bool | None = None) -> Variant
     # io_uring's operations are read from struct io_kiocb, which has them since Linux 6.0.
     snippets = SNIPPETS if numbers >= (6, 0) else tuple(name for name in SNIPPETS if name != "io_uring")
     hooks = {} if numbers >= (6, 4) else {RING_SUBMIT: "raw_tp/io_uring_submit_sqe"}
-    return Variant(snippets, numbers < LOOPS, hooks, numbers >= PREEMPTIBLE)
+    return Variant(snippets, numbers < LOOPS, hooks, numbers >= PREEMPTIBLE, numbers >= CASTS)
 
 
 def _numbers(release: str) -> tuple[int, ...]:

@@ -15,7 +15,18 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-VARIANTS = ("", "fentry/", "kprobe/", "old/", "old/kprobe/", "preemptible/", "preemptible/kprobe/")
+VARIANTS = (
+    "",
+    "casts/",
+    "casts/fentry/",
+    "casts/kprobe/",
+    "fentry/",
+    "kprobe/",
+    "old/",
+    "old/kprobe/",
+    "preemptible/",
+    "preemptible/kprobe/",
+)
 SNIPPETS = ("recorder.bpf",)
 ARCHES = ("aarch64", "x86_64")
 EM_BPF = 247
