@@ -98,9 +98,7 @@ struct walk {
 	u32 used;
 	bool whole;
 	bool pseudo; /* it stands in no tree */
-#if !defined(CASTS)
 	u64 part[8]; /* room for what is read */
-#endif
 };
 STATE_MAP(walk);
 
@@ -352,10 +350,9 @@ INLINE void describe_inode(struct file_note *note, struct inode *inode)
 /* Mixes in the first bytes of a name that stands in no tree (pipefs, anon_inodefs, memfd). */
 INLINE void identify_pseudo(struct walk *at)
 {
-	u64 words[8] = {};
-	bpf_probe_read_kernel_str(words, sizeof(words), READ(at->dentry, d_name.name));
-	for (u32 i = 0; i < sizeof(words) / 8; i++)
-		at->identity = mix(at->identity, words[i]);
+	bpf_probe_read_kernel_str(at->part, sizeof(at->part), READ(at->dentry, d_name.name));
+	for (u32 i = 0; i < sizeof(at->part) / 8; i++)
+		at->identity = mix(at->identity, at->part[i]);
 	at->identity = mix(at->identity, (u64)at->dentry);
 }
 
