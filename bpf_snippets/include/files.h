@@ -10,6 +10,7 @@
 
 #define WALK_STEPS 4096 /* a path of 4,095 bytes has at most 2,047 components; the rest is for mounts */
 #define WALK_BYTES 4096
+#define PSEUDO_BYTES 64 /* of a name that stands in no tree: so many tell it apart */
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 
@@ -98,7 +99,9 @@ struct walk {
 	u32 used;
 	bool whole;
 	bool pseudo; /* it stands in no tree */
+#if !defined(CASTS)
 	u64 part[8]; /* room for what is read */
+#endif
 };
 STATE_MAP(walk);
 
@@ -350,9 +353,14 @@ INLINE void describe_inode(struct file_note *note, struct inode *inode)
 /* Mixes in the first bytes of a name that stands in no tree (pipefs, anon_inodefs, memfd). */
 INLINE void identify_pseudo(struct walk *at)
 {
-	bpf_probe_read_kernel_str(at->part, sizeof(at->part), READ(at->dentry, d_name.name));
-	for (u32 i = 0; i < sizeof(at->part) / 8; i++)
-		at->identity = mix(at->identity, at->part[i]);
+	struct blob *blob = present_blob(); /* as the stack has no room for it */
+	if (!blob)
+		return;
+	u64 *words = (u64 *)blob->data;
+	__builtin_memset(words, 0, PSEUDO_BYTES);
+	bpf_probe_read_kernel_str(words, PSEUDO_BYTES, READ(at->dentry, d_name.name));
+	for (u32 i = 0; i < PSEUDO_BYTES / 8; i++)
+		at->identity = mix(at->identity, words[i]);
 	at->identity = mix(at->identity, (u64)at->dentry);
 }
 
