@@ -57,6 +57,8 @@ PATTERNS = 4096
 """Of how many kinds the decoding is remembered."""
 KIND_BYTES, BLOB_BYTES = 450, 150
 """Memory of one more kind, and of one more blob or signature, about."""
+REMEMBERED = 2048
+"""So many events, and traits, are kept as they were made last, for those who ask next: a test's rules ask in turn."""
 HOOK_BYTES = 1024
 """Of what a hook told, about."""
 SHIFT, ROWS = 32, (1 << 32) - 1
@@ -129,6 +131,10 @@ class Store:
         """What hooks of the kernel told, by the call that it was in; 0 = none."""
         self._nbytes = 0
         self._patterns: dict[int, Pattern] = {}
+        self._made: dict[int, SyscallEvent] = {}
+        """Events by their positions, as they are in this version."""
+        self._made_in = 0
+        self._unpacked_traits: dict[bytes, Trait] = {}
         self._changes = 0
         self.version = next(_VERSIONS)
         """Another one for each store, and whenever something was taken."""
@@ -280,9 +286,13 @@ class Store:
         """Whose a kind is, and what."""
         return self._trait(self._traits[kind])
 
-    @staticmethod
-    def _trait(content: bytes) -> Trait:
-        return Trait._make(TRAIT.unpack(content))
+    def _trait(self, content: bytes) -> Trait:
+        known = self._unpacked_traits.get(content)
+        if known is None:
+            if len(self._unpacked_traits) == REMEMBERED:
+                self._unpacked_traits.clear()
+            known = self._unpacked_traits[content] = Trait._make(TRAIT.unpack(content))
+        return known
 
     def count(self, kind: int) -> int:
         """How many events of that kind there are."""
@@ -346,6 +356,15 @@ class Store:
 
     def event(self, position: int) -> SyscallEvent:
         """The event at a position."""
+        if self._made_in != self.version or len(self._made) == REMEMBERED:
+            self._made.clear()
+            self._made_in = self.version
+        found = self._made.get(position)
+        if found is None:
+            found = self._made[position] = self._make(position)
+        return found
+
+    def _make(self, position: int) -> SyscallEvent:
         block, numbers = self._blocks[position >> SHIFT]
         row = position & ROWS
         kind = numbers[row]
