@@ -33,12 +33,12 @@ from pytest_ebpf.decode import (
 from pytest_ebpf.engines.ring import HEADER_BYTES
 from pytest_ebpf.errors import SiblingCallWarning
 from pytest_ebpf.events import Address, File, Gap, SyscallEvent
-from pytest_ebpf.files import Files
+from pytest_ebpf.files import FILE_NOTE, Files
 from pytest_ebpf.match import Query, effect_query, query
 from pytest_ebpf.recording import Recording
 from pytest_ebpf.scope import process_of
 from pytest_ebpf.session import Session
-from pytest_ebpf.store import STRIDE, Store
+from pytest_ebpf.store import REMEMBERED, STRIDE, Store
 from pytest_ebpf.syscalls import is_opaque
 from pytest_ebpf.testing import FakeEngine
 
@@ -493,6 +493,25 @@ def test_a_path_that_was_read_at_the_end() -> None:
         "/etc/passwd",
         "/etc/passwd",
     ]
+
+
+def test_events_are_made_once_and_anew() -> None:
+    """Who asks again gets the same, until more is known: here the name of the file that a call is on; few are kept."""
+    store, identity = Store(TABLE, {}), 64 << 8 | 1
+    number = TABLE.number("close")
+    count = REMEMBERED + 3
+    head = (identity, 0, 11, 0, 0, 0, 0, 0, 7, 7, 1, 0, 0, number, CALL_KIND, 0, 0, 0, b"x")
+    store.take_events(b"".join(record(EVENT.pack(call, call, call, 0, *head)) for call in range(count)))
+    before = store.event(1)
+    assert "it" not in str(before)
+    assert store.event(1) is before
+    name = FILE_NOTE.pack(5, 1, 2, 0o100644) + b"it\0"
+    store.take_blobs(record(BLOB_HEADER.pack(identity, len(name), BlobKind.FILE, 0, 0, 0) + name))
+    after = store.event(1)
+    assert "</it>" in str(after)
+    made = [store.event(place) for place in range(count)]
+    assert [event.timestamp_ns for event in made] == list(range(count))
+    assert len(store._made) <= REMEMBERED
 
 
 def test_unasked_events_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
