@@ -2,6 +2,7 @@
 #include "record.h"
 
 struct task_struct {
+	int pid;
 	char comm[16];
 } PRESERVE;
 
@@ -22,15 +23,16 @@ int on_clock(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sys_enter")
 int on_thread(struct bpf_raw_tracepoint_args *ctx)
 {
-	return bpf_get_current_pid_tgid() == 1;
+	struct task_struct *current = bpf_get_current_task_btf();
+	u64 *name = (u64 *)FIELD(current, comm);
+	return (current->pid ^ name[0] ^ name[1]) == 1;
 }
 
 SEC("raw_tp/sys_enter")
-int on_name(struct bpf_raw_tracepoint_args *ctx)
+int on_load(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *current = bpf_get_current_task_btf();
-	u64 *name = (u64 *)FIELD(current, comm);
-	return (name[0] ^ name[1]) == 1;
+	struct pt_regs *regs = CAST(pt_regs, ctx->args[0]);
+	return regs->di == 1;
 }
 
 SEC("raw_tp/sys_enter")
