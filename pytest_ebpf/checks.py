@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import syscalls
 from .assertions import Assertions
-from .clauses import Layer, arguments, bound, placeholders, shown, strings
+from .clauses import Layer, arguments, bound, placeholders, several, shown, strings
 from .errors import InconclusiveRecording
 from .events import Gap, SyscallEvent
 from .syscalls import Table
@@ -31,13 +31,15 @@ def problems(layer: Layer, names: frozenset[str]) -> list[str]:
     if not layer.rules:
         found.append(f"{layer.origin('')}: it holds no rule (give one, as in no_exec=True)")
     for keyword, value in layer.rules.items():
-        problem = None if value is None else _problem(keyword, value, names)
-        if problem is not None:
-            found.append(f"{layer.origin(keyword)}={shown(value)}: {problem}")
+        told = ((each, _problem(keyword, each, names)) for each in several(value) if each is not None)
+        found += [f"{layer.origin(keyword)}={shown(each)}: {problem}" for each, problem in told if problem is not None]
     if not found:
         for keyword, opposite in (("syscall", "no_syscall"), ("exec", "no_exec")):
-            value = layer.rules.get(keyword)
-            if value is not None and arguments(value) == arguments(layer.rules.get(opposite)):
+            wanted, forbidden = (
+                [arguments(value) for value in several(layer.rules.get(name)) if value is not None]
+                for name in (keyword, opposite)
+            )
+            if any(each in forbidden for each in wanted):
                 found.append(f"{layer.origin(keyword)}: it contradicts {opposite}: no test can pass both (keep one)")
     return found
 
@@ -60,6 +62,17 @@ def _problem(keyword: str, value: Any, names: frozenset[str]) -> str | None:
     assertion = getattr(_Nothing(), f"assert_{keyword}", None)
     if assertion is None:
         return "this version has no such assertion"
+    problem = _complaint(assertion, args, named)
+    if problem is None:
+        return None
+    hint = ""
+    if len(args) > 1 and not any(_complaint(assertion, (each,), named) for each in args):
+        hint = f" (one after the other: {shown([[each] for each in args])})"
+    return f"{problem.removeprefix(f'{keyword}: ')}{hint}"
+
+
+def _complaint(assertion: Callable[..., None], args: tuple[Any, ...], named: Mapping[str, Any]) -> str | None:
+    """What an assertion has against its arguments."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -68,7 +81,7 @@ def _problem(keyword: str, value: Any, names: frozenset[str]) -> str | None:
         except (AssertionError, InconclusiveRecording):  # of nothing it may be either
             return None
         except (TypeError, ValueError) as problem:
-            return str(problem).removeprefix(f"{keyword}: ")
+            return str(problem)
     return None
 
 

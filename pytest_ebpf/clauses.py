@@ -6,7 +6,7 @@ import dataclasses
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from .sources import Origin
 if TYPE_CHECKING:
     from .assertions import Assertions
 
-__all__ = ["Clause", "Later", "Layer", "arguments", "bound", "placeholders", "shown", "strings"]
+__all__ = ["Clause", "Later", "Layer", "arguments", "bound", "placeholders", "several", "shown", "strings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Clause:
     keyword: str
     value: Any = field(compare=False)
     origin: Origin
+    number: int = 0
+    """Which of several assertions that one keyword asks for."""
     is_fixed: bool = field(init=False, compare=False)
     """It means the same in every test: nothing in it stands for the value of a fixture."""
 
@@ -58,8 +60,18 @@ class Layer:
     valid_phases: tuple[str, ...] = ITEM_PHASES
 
 
+def several(value: Any) -> Sequence[Any]:
+    """What each of the assertions says that a rule stands for: a list of lists has one for each.
+
+    >>> several(["openat", "creat"]), several([["/etc/shadow"], ["/root/*"]])
+    ((['openat', 'creat'],), [['/etc/shadow'], ['/root/*']])
+    """
+    is_list = isinstance(value, (list, tuple)) and bool(value)
+    return value if is_list and all(isinstance(each, (list, tuple)) for each in value) else (value,)
+
+
 def arguments(value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and named arguments of the assertion that a rule stands for."""
+    """Positional and named arguments of one assertion that a rule stands for: see `several`."""
     if value is True or value is None:
         return (), {}
     if isinstance(value, Mapping):

@@ -57,7 +57,8 @@ def ebpf(
     """Record the test and hold these rules against what the kernel saw; no fixture and no flag is needed.
 
     Each keyword is an assertion of the fixture `ebpf`, without `assert_`. Its value is True, one argument, a list
-    of arguments, whose last may be a dict of named ones, or a dict of named arguments alone:
+    of arguments, whose last may be a dict of named ones, a dict of named arguments alone, or a list of such lists
+    for as many assertions:
         @pytest.mark.ebpf(no_exec=True, no_network={"allow": ["127.0.0.1"]}, only_writes_under=["{tmp_path}"],
                           no_syscall=["ptrace"], max={"fsync": 2}, phases=("setup", "call", "teardown"))
     {tmp_path}, {rootdir}, {home}, {basetemp} and the name of any fixture that the test uses stand for paths.

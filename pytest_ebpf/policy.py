@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import sources
-from .clauses import Clause, Later, Layer, arguments, placeholders
+from .clauses import Clause, Later, Layer, arguments, placeholders, several
 from .errors import EbpfError, InconclusiveRecording
 from .markers import ITEM_PHASES, KEYWORDS, Marker, ebpf
 from .options import SETTINGS, read_settings
@@ -219,19 +219,22 @@ def suite_rules(config: pytest.Config) -> Rules:
 
 def merged(layers: Iterable[Layer], phases: Sequence[str]) -> dict[str, list[Clause]]:
     """By phase, from layers of which the closest comes last."""
-    table: dict[str, dict[str, Clause | None]] = {}
+    table: dict[str, dict[str, tuple[Clause, ...] | None]] = {}
     for layer in layers:
         for keyword, value in layer.rules.items():
             row = table.setdefault(keyword, dict.fromkeys(phases))
-            rule = None if value is None else Clause(keyword, value, layer.origin(keyword))
+            rules = None
+            if value is not None:
+                origin = layer.origin(keyword)
+                rules = tuple(Clause(keyword, each, origin, number) for number, each in enumerate(several(value)))
             if layer.phases is not None:
                 spoken = set(layer.phases)
-            elif rule is None:
+            elif rules is None:
                 spoken = set(phases)
             else:
                 spoken = {"call"} | {phase for phase, wider in row.items() if wider is not None}
-            row.update({phase: rule for phase in phases if phase in spoken})
-    return {phase: [rule for row in table.values() if (rule := row[phase]) is not None] for phase in phases}
+            row.update({phase: rules for phase in phases if phase in spoken})
+    return {phase: [rule for row in table.values() for rule in row[phase] or ()] for phase in phases}
 
 
 def _marker_layers(item: pytest.Item) -> Iterator[Layer]:
@@ -394,12 +397,18 @@ def _flag_layer(config: pytest.Config, written: Sequence[Layer]) -> Iterator[Lay
             raise pytest.UsageError(
                 f"{name}: there is no rule to except {', '.join(allow)} from (give --ebpf-no-network too)"
             )
-        args, named = arguments(wider.rules["no_network"])
-        before = named.get("allow", args[0] if args else ())
-        allow = [*([before] if isinstance(before, str) else before), *allow]
         phases = wider.phases or SUITE_PHASES
-    rule = {"no_network": {"allow": allow} if allow else True}
-    yield Layer(rule, lambda keyword: Origin(None, None, name), phases, SUITE_PHASES)
+        excepted = [{"allow": [*_allowed(each), *allow]} for each in several(wider.rules["no_network"])]
+        rule: Any = excepted[0] if len(excepted) == 1 else [[each] for each in excepted]
+    else:
+        rule = {"allow": allow} if allow else True
+    yield Layer({"no_network": rule}, lambda keyword: Origin(None, None, name), phases, SUITE_PHASES)
+
+
+def _allowed(value: Any) -> Sequence[str]:
+    args, named = arguments(value)
+    before = named.get("allow", args[0] if args else ())
+    return [before] if isinstance(before, str) else before
 
 
 def _place_of_option(config: pytest.Config, key: str) -> str:

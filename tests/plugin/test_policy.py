@@ -348,6 +348,19 @@ BAD = [
         "tox.ini:3: *no_network=*it allows everything: *",
     ),
     ("ebpf_policy =\n  no_exec = {allow = ['*']}", "tox.ini:3: *no_exec=*it allows everything: it can't fail (*"),
+    ("ebpf_policy =\n  no_syscall = [['fork'], []]", "tox.ini:3: *: no_syscall=[[]]: it is empty: it can't fail (*"),
+    (
+        "ebpf_policy =\n  no_syscall = [['fork'], ['opnat']]",
+        "tox.ini:3: *: no_syscall=[[]'opnat'[]]: *did you mean*openat*",
+    ),
+    (
+        "ebpf_policy =\n  no_file_access = ['/a', '/b']",
+        "tox.ini:3: *no_file_access=*: op: files() have no '/b': * (one after the other: [[][[]'/a'], [[]'/b']])",
+    ),
+    (
+        "ebpf_policy =\n  syscall = [['read'], ['fork']]\n  no_syscall = 'fork'",
+        "tox.ini:3: *syscall: it contradicts no_syscall: *",
+    ),
     ("ebpf_policy =\n  max = {}", "tox.ini:3: *max={}: it is empty: it can't fail (*"),
     ("ebpf_policy =\n  no_syscall = 2024-01-01", "tox.ini:3: *no_syscall=*expected True, None, an argument, *not date"),
     ("ebpf_summary = maybe", "*tox.ini: ebpf_summary: 'maybe' is not one of true, false"),
@@ -484,6 +497,7 @@ def test_placeholders(pytester: pytest.Pytester, run: Run) -> None:
         ),
         (["--ebpf-allow=::1", "-o", "ebpf_policy=no_network={allow=['127.0.0.1']}"], ["127.0.0.1", "::1"]),
         (["--ebpf-allow=::1", "-o", "ebpf_policy=no_network=true"], ["::1"]),
+        (["--ebpf-allow=::1", "-o", "ebpf_policy=no_network=[[{allow=['10.0.0.1']}], ['::2']]"], ["::2", "::1"]),
         (["--ebpf-no-network", "-o", "ebpf_policy=no_network={allow=['127.0.0.1']}"], ()),
     ],
 )

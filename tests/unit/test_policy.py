@@ -106,6 +106,22 @@ def test_all_are_judged() -> None:
         judge(recording, no_syscall="fsync", syscall="unlink")
 
 
+def test_one_keyword_for_several() -> None:
+    """A list of lists: each of them is held, and told with its own arguments; the closest place says all of them."""
+    recording = Recording(opened("/a"), opened("/b"))
+    judge(recording, no_file_access=[["/c"], ["/d", {"ops": "write"}]])
+    for paths in (["/a"], ["/c"]), (["/c"], ["/a"]):
+        with pytest.raises(AssertionError, match=r"^no_file_access=\['/a'\] ") as raised:
+            judge(recording, no_file_access=paths)
+        assert "'/c'" not in str(raised.value)
+    with pytest.raises(AssertionError, match=r"(?s)^no_file_access=\['/a'\] .*\nno_file_access=\['/b'\] "):
+        judge(recording, no_file_access=[["/a"], ["/b"]])
+    rules = Rules(merged([layer("suite", no_syscall=[["a"], ["b"]]), layer("test", no_syscall="c")], ITEM_PHASES))
+    assert [rule.value for rule in rules] == ["c"]
+    rules = Rules(merged([layer("suite", no_syscall=[["a"], ["b"]])], ITEM_PHASES))
+    assert [rule.value for rule in rules] == [["a"], ["b"]]
+
+
 def test_warning_is_given_at_the_rule() -> None:
     """Not at a line of the plugin, and only if the assertion holds."""
     with pytest.warns(SiblingCallWarning, match="^no_syscall='open' ") as told:
