@@ -33,7 +33,7 @@ TRACEPOINT_PROBE(block, block_rq_complete)
     place.sector = args->sector;
     u64 *when = issued.lookup(&place);
     if (when) {
-        latency.increment(bpf_log2l((bpf_ktime_get_ns() - *when) / 1000));
+        latency.atomic_increment(bpf_log2l((bpf_ktime_get_ns() - *when) / 1000));
         issued.delete(&place);
     }
     return 0;

@@ -13,7 +13,7 @@ BPF_ARRAY(faults, u64, 1);
 int on_page_fault(struct bpf_perf_event_data *ctx)
 {
     if (EBPF_IN_SCOPE())
-        faults.increment(0);
+        faults.atomic_increment(0);
     return 0;
 }
 """

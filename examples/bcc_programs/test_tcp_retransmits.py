@@ -13,7 +13,7 @@ TRACEPOINT_PROBE(tcp, tcp_retransmit_skb)
 {
     u16 port = args->dport;
     if (EBPF_WINDOW())
-        retransmits.increment(port);
+        retransmits.atomic_increment(port);
     return 0;
 }
 """
