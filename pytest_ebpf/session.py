@@ -1098,6 +1098,8 @@ class Session:
         for raw, blobs in notes:
             if raw.kind != HOOK_KIND:
                 self._take_note(raw, blobs)
+        if notes:
+            self._store.change()  # what is known of processes
 
     def _make_room(self) -> None:
         """Tell the keeper what is held; where it was held up, wait for it, so that nothing is lost that comes now."""

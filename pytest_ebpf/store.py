@@ -6,6 +6,7 @@ the few kinds they are of: see alike.py. Of each event itself there are the byte
 
 from __future__ import annotations
 
+import functools
 import itertools
 import struct
 from array import array
@@ -58,7 +59,7 @@ PATTERNS = 4096
 KIND_BYTES, BLOB_BYTES = 450, 150
 """Memory of one more kind, and of one more blob or signature, about."""
 REMEMBERED = 2048
-"""So many events, and traits, are kept as they were made last, for those who ask next: a test's rules ask in turn."""
+"""So many events, and traits, are kept as they were made, for those who ask next: the rules of a test ask in turn."""
 HOOK_BYTES = 1024
 """Of what a hook told, about."""
 SHIFT, ROWS = 32, (1 << 32) - 1
@@ -134,7 +135,6 @@ class Store:
         self._made: dict[int, SyscallEvent] = {}
         """Events by their positions, as they are in this version."""
         self._made_in = 0
-        self._unpacked_traits: dict[bytes, Trait] = {}
         self._changes = 0
         self.version = next(_VERSIONS)
         """Another one for each store, and whenever something was taken."""
@@ -148,7 +148,6 @@ class Store:
 
     def take_blobs(self, region: bytes, *, only_of_notes: bool = False) -> None:
         """Take over records of the blob ring, headers included; ``only_of_notes`` leaves out those of calls."""
-        self.version = next(_VERSIONS)
         unpack, bodies, steps, waiting = BLOB.unpack_from, self._bodies, self._steps, self._waiting
         position, end = 0, len(region)
         while position < end:
@@ -170,6 +169,11 @@ class Store:
         if self.files.changes != self._changes:
             self._changes = self.files.changes
             self._patterns.clear()
+        self.change()
+
+    def change(self) -> None:
+        """Say that the events may be others from now on."""
+        self.version = next(_VERSIONS)
 
     def _take_blob(self, call: int, blob: Blob) -> None:
         head = struct.pack("<I4B", len(blob.data), blob.kind, blob.arg, blob.flags, blob.event_kind)
@@ -189,7 +193,6 @@ class Store:
 
     def take_events(self, block: bytes) -> list[tuple[RawCall, list[Blob]]]:
         """Take over a block of the event ring, whose blobs were taken; what is no call comes back, with its blobs."""
-        self.version = next(_VERSIONS)
         kinds, decisive, waiting = self._kinds, self._decisive, self._waiting
         numbers: list[int] = []
         notes: list[tuple[RawCall, list[Blob]]] = []
@@ -227,6 +230,7 @@ class Store:
             self._counts[number] += count
         self._blocks.append((block, array("I", numbers)))
         self._nbytes += len(block) + 4 * len(numbers)
+        self.change()
         return notes
 
     def _picker(self, trait: bytes) -> Callable[[bytes], Any] | None:
@@ -241,7 +245,6 @@ class Store:
 
     def pass_over(self, block: bytes) -> tuple[list[tuple[RawCall, list[Blob]]], Counter[Trait]]:
         """As `take_events`, but hold nothing of the calls: only tell how many there are of each trait."""
-        self.version = next(_VERSIONS)
         notes: list[tuple[RawCall, list[Blob]]] = []
         traits: list[bytes] = []
         ended: list[int] = []
@@ -256,6 +259,7 @@ class Store:
                     ended.append(call)
         for call in ended:
             self._waiting.pop(call, None)
+        self.change()
         return notes, Counter({self._trait(trait): count for trait, count in Counter(traits).items()})
 
     def _keep_hook(self, raw: RawCall, blobs: list[Blob]) -> None:
@@ -286,13 +290,10 @@ class Store:
         """Whose a kind is, and what."""
         return self._trait(self._traits[kind])
 
-    def _trait(self, content: bytes) -> Trait:
-        known = self._unpacked_traits.get(content)
-        if known is None:
-            if len(self._unpacked_traits) == REMEMBERED:
-                self._unpacked_traits.clear()
-            known = self._unpacked_traits[content] = Trait._make(TRAIT.unpack(content))
-        return known
+    @staticmethod
+    @functools.lru_cache(REMEMBERED)
+    def _trait(content: bytes) -> Trait:
+        return Trait._make(TRAIT.unpack(content))
 
     def count(self, kind: int) -> int:
         """How many events of that kind there are."""
@@ -356,12 +357,15 @@ class Store:
 
     def event(self, position: int) -> SyscallEvent:
         """The event at a position."""
-        if self._made_in != self.version or len(self._made) == REMEMBERED:
-            self._made.clear()
-            self._made_in = self.version
-        found = self._made.get(position)
+        version = self.version
+        if self._made_in != version:
+            self._made, self._made_in = {}, version
+        made = self._made
+        found = made.get(position)
         if found is None:
-            found = self._made[position] = self._make(position)
+            if len(made) >= REMEMBERED:
+                made.clear()
+            found = made[position] = self._make(position)
         return found
 
     def _make(self, position: int) -> SyscallEvent:
@@ -418,7 +422,7 @@ class _Sought(Files):
 class Calls(Alike[SyscallEvent]):
     """The calls of some kinds up to a block, and some in flight, in the order of their entries.
 
-    They are decoded when they are looked at, each time anew, while ``silently`` hides that.
+    They are decoded when they are looked at, all but a few each time anew, while ``silently`` hides that.
     """
 
     __slots__ = ("_chosen", "_end", "_flying", "_ordered", "_silently", "_store")
