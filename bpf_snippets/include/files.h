@@ -122,6 +122,7 @@ INLINE bool look_at_entry(struct walk *at, struct dentry *address, struct entry 
 {
 	struct dentry *dentry = CAST(dentry, address);
 	entry->parent = (void *)ADDRESS(dentry->d_parent);
+	/* Not at once: the verifier takes the first way into the union, in which they are two. */
 	entry->hash_len = (u64)dentry->d_name.len << 32 | dentry->d_name.hash;
 	entry->sequence = dentry->d_seq.sequence;
 	entry->name = dentry->d_name.name;

@@ -37,8 +37,10 @@ class LibbpfEngine:
         self._variant = of_kernel()
         self._kind = ""
         """Of the hooks: see attachment.py."""
-        folder = f"{OBJECTS}/{os.uname().machine}/{self._variant.folder}".rstrip("/")
-        self._folder = str(objects or folder)
+        here = f"{OBJECTS}/{os.uname().machine}"
+        self._folders = [str(objects or f"{here}/{folder}").rstrip("/") for folder in self._variant.folders]
+        """Where to look for objects, in this order."""
+        self._folder = self._folders[0]
         self._objects: list[int] = []
         self._fds: list[int] = []
         self._messages: list[str] = []
@@ -118,12 +120,13 @@ class LibbpfEngine:
 
     def _load(self) -> tuple[dict[str, int], list[tuple[Probe, int]]]:
         """Descriptors of the maps by name, and of the programs."""
-        for self._kind in kinds():
+        *others, last = ((kind, folder) for kind in (*kinds(), "") for folder in self._folders)
+        for self._kind, self._folder in others:
             try:
                 return self._load_with(self._read())
-            except (EngineUnavailable, ProbeError):  # not with these hooks
+            except (EngineUnavailable, ProbeError):  # not with these hooks, or not this way
                 self._messages.clear()
-        self._kind = ""
+        self._kind, self._folder = last
         return self._load_with(self._read())
 
     def _load_with(self, content: bytes) -> tuple[dict[str, int], list[tuple[Probe, int]]]:

@@ -52,9 +52,11 @@ class Variant:
         relocations."""
 
     @property
-    def folder(self) -> str:
-        """Where its objects are, below those of the machine."""
-        return "old" if self.old else "preemptible" if self.preemptible else "casts" if self.casts else ""
+    def folders(self) -> tuple[str, ...]:
+        """Where its objects are, below those of the machine: the first that the kernel takes."""
+        if self.old or self.preemptible:
+            return ("old",) if self.old else ("preemptible",)
+        return ("casts", "") if self.casts else ("",)
 
     @property
     def defines(self) -> tuple[str, ...]:

@@ -18,9 +18,11 @@ ENGINE = """
 from pytest_ebpf.engines import variant
 
 found = variant.of_kernel()
-found.casts = {}
+found.casts = {0}
 variant.of_kernel = lambda: found
-return make(name)
+engine = make(name)
+assert name == "bcc" or engine._folders[0].endswith("casts") is {0}
+return engine
 """
 BOTH = of_kernel().casts and not of_kernel().preemptible
 """The kernel takes the one and the other."""

@@ -21,7 +21,7 @@ from pytest_ebpf.engines.keeper import KeptEngine
 from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.recording import Recording
 
-OBJECTS = Path(pytest_ebpf.__file__).parent / "objects" / platform.machine() / of_kernel().folder
+OBJECTS = Path(pytest_ebpf.__file__).parent / "objects" / platform.machine() / of_kernel().folders[0]
 
 
 @pytest.fixture
@@ -45,6 +45,29 @@ def _sections(elf: bytes) -> dict[str, int]:
         return elf[start : elf.index(b"\0", start)].decode()
 
     return {name(header[0]): header[4] for header in headers}
+
+
+def test_newest_objects_are_taken() -> None:
+    """Those for this kernel, not the older ones that stand behind them."""
+    engine = libbpf.LibbpfEngine()
+    engine.start()
+    try:
+        assert engine._folder.endswith(of_kernel().folders[0])
+    finally:
+        engine.stop()
+
+
+def test_older_objects_stand_behind(objects: Path) -> None:
+    """Where the kernel doesn't take the first, the next are."""
+    good = shutil.copytree(objects, objects.parent / "good")
+    (objects / "recorder.bpf.o").write_bytes(b"none")
+    engine = libbpf.LibbpfEngine()
+    engine._folders = [str(objects), str(good)]
+    engine.start()
+    try:
+        assert engine._folder == str(good)
+    finally:
+        engine.stop()
 
 
 def test_program_that_the_verifier_rejects(objects: Path) -> None:

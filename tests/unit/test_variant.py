@@ -8,20 +8,20 @@ from pytest_ebpf.engines.variant import of_kernel
 
 
 @pytest.mark.parametrize(
-    "release, folder, defines",
+    "release, folders, defines",
     [
-        ("5.16.20", "old", ("OLD_KERNEL",)),
-        ("5.17.0", "", ()),
-        ("6.1.0-50-amd64", "", ()),
-        ("6.2.0", "casts", ()),
-        ("6.19.11", "casts", ()),
-        ("7.0.0-rc1", "preemptible", ("PREEMPTIBLE",)),
+        ("5.16.20", ("old",), ("OLD_KERNEL",)),
+        ("5.17.0", ("",), ()),
+        ("6.1.0-50-amd64", ("",), ()),
+        ("6.2.0", ("casts", ""), ()),
+        ("6.19.11", ("casts", ""), ()),
+        ("7.0.0-rc1", ("preemptible",), ("PREEMPTIBLE",)),
     ],
 )
-def test_how_it_is_compiled(release: str, folder: str, defines: tuple[str, ...]) -> None:
+def test_how_it_is_compiled(release: str, folders: tuple[str, ...], defines: tuple[str, ...]) -> None:
     """One of four ways; engine bcc, which gets the defines, knows three."""
     found = of_kernel(release, btf=True)
-    assert (found.folder, found.defines) == (folder, defines)
+    assert (found.folders, found.defines) == (folders, defines)
 
 
 @pytest.mark.parametrize(
