@@ -57,8 +57,12 @@ struct bpf_ringbuf_map {
 INLINE u64 held_in(void *ring)
 {
 	void *buffer = LOAD(bpf_ringbuf_map, ring, rb);
-	u64 read = *(volatile u64 *)(buffer + OFFSET(struct bpf_ringbuf, consumer_pos));
-	return *(volatile u64 *)(buffer + OFFSET(struct bpf_ringbuf, producer_pos)) - read;
+	u64 read_at = OFFSET(struct bpf_ringbuf, consumer_pos);
+	u64 written_at = OFFSET(struct bpf_ringbuf, producer_pos);
+	BARRIER(read_at);
+	BARRIER(written_at);
+	u64 read = *(volatile u64 *)(buffer + read_at);
+	return *(volatile u64 *)(buffer + written_at) - read;
 }
 #else
 INLINE u64 held_in(void *ring)
