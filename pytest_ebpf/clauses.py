@@ -63,8 +63,8 @@ class Layer:
 def several(value: Any) -> Sequence[Any]:
     """What each of the assertions says that a rule stands for: a list of lists has one for each.
 
-    >>> several(["openat", "creat"]), several([["/etc/shadow"], ["/root/*"]])
-    ((['openat', 'creat'],), [['/etc/shadow'], ['/root/*']])
+    >>> several(["openat", "creat"]), several([["/etc/shadow"], ["/etc/ssl/private/*"]])
+    ((['openat', 'creat'],), [['/etc/shadow'], ['/etc/ssl/private/*']])
     """
     is_list = isinstance(value, (list, tuple)) and bool(value)
     return value if is_list and all(isinstance(each, (list, tuple)) for each in value) else (value,)

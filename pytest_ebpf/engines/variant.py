@@ -54,8 +54,10 @@ class Variant:
     @property
     def folders(self) -> tuple[str, ...]:
         """Where its objects are, below those of the machine: the first that the kernel takes."""
-        if self.old or self.preemptible:
-            return ("old",) if self.old else ("preemptible",)
+        if self.old:
+            return ("old",)
+        if self.preemptible:
+            return ("preemptible",)
         return ("casts", "") if self.casts else ("",)
 
     @property
