@@ -11,12 +11,11 @@ def test_alarms_at_any_moment(pytester: pytest.Pytester, run: Callable[..., pyte
     """A recording that says it is complete is so, and the tests after are judged as if nothing had been."""
     pytester.makepyfile(
         """
-        import contextlib, gc, os, random, signal, subprocess, time, pytest
+        import contextlib, gc, os, random, signal, subprocess, pytest
         from collections import Counter
         from pytest_ebpf import InconclusiveRecording
 
         told = Counter()
-        seconds = [5e-4]  # that it takes to ask, where nothing rings
 
         class Alarm(BaseException): pass
 
@@ -37,14 +36,12 @@ def test_alarms_at_any_moment(pytester: pytest.Pytester, run: Callable[..., pyte
             signal.signal(signal.SIGALRM, ring)
             chance = random.Random(seed)
             for _ in range(5):
-                begun = time.perf_counter()
                 try:
                     if seed % 6:
-                        signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, seconds[-1]))
-                    ask(ebpf)
+                        signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 3e-3))
+                    for _ in range(200 if seed % 6 else 1):  # until it rings, however late a machine's timers are
+                        ask(ebpf)
                     signal.setitimer(signal.ITIMER_REAL, 0)
-                    if not seed % 6:
-                        seconds.append(time.perf_counter() - begun)
                 except Alarm:
                     told["alarms"] += 1
                 assert gc.isenabled()
@@ -56,7 +53,7 @@ def test_alarms_at_any_moment(pytester: pytest.Pytester, run: Callable[..., pyte
             told[ebpf.complete] += 1
 
         def test_after(ebpf):
-            assert told["alarms"] > 50
+            assert told["alarms"] > 400
             assert told[True] and told[False], told
             os.getppid()
             ebpf.assert_syscall("getppid", count=1)
