@@ -28,7 +28,7 @@ INLINE void write_record(struct record *record)
 	u64 *count = bpf_map_lookup_elem(&written, &zero);
 	if (!count)
 		return;
-	u64 number = ADD(count, 1);
+	u64 number = FETCH_ADD(count, 1);
 	u32 index = number & (PLACES - 1);
 	struct place *place = bpf_map_lookup_elem(&places, &index);
 	if (!place)

@@ -85,7 +85,7 @@ INLINE struct event *begin_hook(u64 hook, u64 seed, bool *native, struct event *
 INLINE void emit_hook(struct event *event)
 {
 	struct control *c = control();
-	if (emit(0, event, sizeof(*event), SPARE_BYTES) && c)
+	if (write_event(session(), event, SPARE_BYTES) && c)
 		ADD(&c->lost_hooks, 1);
 }
 

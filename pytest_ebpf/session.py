@@ -37,9 +37,7 @@ from .decode import (
 )
 from .engines._ffi import SharedMemory, interpreter_locks
 from .engines.base import (
-    BLOBS_BYTES,
     CONTROL_BYTES,
-    EVENTS_BYTES,
     IDS_OFFSET,
     LOST_TASKS,
     SESSION_OFFSET,
@@ -49,6 +47,7 @@ from .engines.base import (
     Started,
 )
 from .engines.ring import Ring, RingStuck
+from .engines.shapes import RINGS
 from .engines.spool import HELD
 from .engines.variant import of_kernel
 from .errors import EbpfError
@@ -219,8 +218,10 @@ class Session:
             spool = SharedMemory(maps["spool"], os.fstat(maps["spool"]).st_size, writable=True)
             self._memory.append(spool)
             self._held = spool.view[8 * HELD : 8 * HELD + 8].cast("Q")
-            self._events = self._keep(Ring(maps["events"], EVENTS_BYTES, spool, 0))
-            self._blob_ring = self._keep(Ring(maps["blobs"], BLOBS_BYTES, spool, 1))
+            self._events, self._blob_ring = (
+                self._keep(Ring(maps[name], shape, spool, place))
+                for place, (name, shape) in enumerate((name, shape) for name, shape in RINGS.items() if name in maps)
+            )
             locks = struct.pack("QQ", *interpreter_locks())
             started = self.engine.start()
             maps.update(started.maps)

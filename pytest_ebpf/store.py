@@ -30,7 +30,7 @@ from .decode import (
     RawCall,
     deciding,
 )
-from .engines.ring import DISCARDED, HEADER_BYTES
+from .engines.shapes import DISCARDED, HEADER_BYTES
 from .events import File, Process, SyscallEvent
 from .files import Files
 from .hooks import HOOK_KIND, amend, decode_hook, is_of_call

@@ -32,8 +32,8 @@ from .decode import (
     EventFlag,
     NoteKind,
 )
-from .engines.base import BLOBS_BYTES, EVENTS_BYTES, IDS_OFFSET, MEMORY_BYTES, TASK_BYTES, TASK_SLOTS, Probe, Started
-from .engines.ring import HEADER_BYTES
+from .engines.base import IDS_OFFSET, MEMORY_BYTES, TASK_BYTES, TASK_SLOTS, Probe, Started
+from .engines.shapes import HEADER_BYTES, RINGS, KernelRing
 from .engines.spool import spool_bytes
 from .events import Address, File, Socket
 from .files import FILE_NOTE, KINDS, SOCKET_NOTE, parse_address
@@ -50,7 +50,7 @@ RING_CALLS = 1 << 62
 AT_FDCWD = -100
 UNIX = int(socket.AF_UNIX).to_bytes(2, "little")
 PAGE = mmap.PAGESIZE
-RINGS = {"events": EVENTS_BYTES, "blobs": BLOBS_BYTES}
+MADE_RINGS = {name: shape for name, shape in RINGS.items() if isinstance(shape, KernelRing)}
 ARGV_PIECE_BYTES = 4096
 MODES = {kind: mode for mode, kind in KINDS.items()} | {"pipe": stat.S_IFIFO, "memfd": stat.S_IFREG}
 
@@ -121,7 +121,7 @@ class FakeEngine:
 
     def open(self) -> dict[str, int]:
         """See engines.base.Engine."""
-        rings = {name: 2 * PAGE + size for name, size in RINGS.items()}
+        rings = {name: shape.nbytes for name, shape in MADE_RINGS.items()}
         return self._make({**rings, "spool": spool_bytes(self.memory)})
 
     def start(self) -> Started:
@@ -508,7 +508,7 @@ class FakeEngine:
         """Write one record; False if the ring is full."""
         record = len(data).to_bytes(4, "little") + bytes(HEADER_BYTES - 4) + data
         record += bytes(-len(record) % 8)
-        size = RINGS[ring]
+        size = MADE_RINGS[ring].size
         self._free()
         consumed, produced = self._load(ring, 0, 8), self._load(ring, PAGE, 8)
         if produced + len(record) - consumed > size:
@@ -523,7 +523,7 @@ class FakeEngine:
 
     def _free(self) -> None:
         """What was read makes room in the rings, as a keeper has it that moves nothing away."""
-        for place, ring in enumerate(RINGS):
+        for place, ring in enumerate(MADE_RINGS):
             self._store(ring, 0, self._load("spool", 8 * place, 8), 8)
 
     def _load(self, name: str, offset: int, size: int) -> int:

@@ -35,7 +35,7 @@ SMALL int emit_scratch(u64 size)
 	BARRIER(size);
 	if (size > sizeof(blob->data))
 		return -1;
-	return emit(1, blob, 16 + size, 0);
+	return write_blob(session(), blob, 16 + size);
 }
 
 /* 0, or an error when the ring has no room. */
@@ -53,5 +53,5 @@ SMALL int emit_word(u64 call, u64 event_kind, u64 kind, u64 arg, u64 word)
 		u8 kind, arg, flags, event_kind;
 		u64 word;
 	} blob = {.call = call, .size = 8, .kind = kind, .arg = arg, .event_kind = event_kind, .word = word};
-	return emit(1, &blob, sizeof(blob), 0);
+	return write_blob(session(), &blob, sizeof(blob));
 }

@@ -15,9 +15,10 @@
 #define TID_LIMIT 4194304     /* the kernel's PID_MAX_LIMIT on 64-bit machines */
 #define PATH_BYTES 4096       /* the kernel's PATH_MAX, with the final NUL */
 #define BLOB_BYTES 8192       /* room for one blob with its header */
-#define EVENTS_BYTES 67108864 /* size of the ring of events, a power of two */
-#define BLOBS_BYTES 33554432  /* and of that of blobs */
-#define WAKE_BYTES 131072     /* of either, behind each quarter: their records wake the keeper */
+#define BLOBS_BYTES 33554432  /* size of the ring of blobs, a power of two */
+#define EVENTS_BYTES 67108864 /* of that of events, where it is one of the kernel's */
+#define EVENT_PLACES 524288   /* and of ours, see rings.h: so many events, a power of two */
+#define WAKE_BYTES 131072     /* of any of them, behind each quarter: their records wake the keeper */
 #define SPARE_BYTES 4194304   /* of the ring of events: what calls leave to the starts and ends of processes */
 
 enum event_kind {
@@ -118,6 +119,7 @@ struct blob {
 	u8 data[BLOB_BYTES - 16];
 };
 _Static_assert(sizeof(struct blob) == BLOB_BYTES, "header of 16 bytes");
+#define BLOB_HEADER_BYTES 16
 
 /* One followed task. User space maps the array: a call in flight is read from here. */
 enum task_state {

@@ -42,6 +42,6 @@ INLINE void take_operation_file(struct event *event)
 INLINE void emit_operation(struct event *event)
 {
 	struct control *c = control();
-	if (emit(0, event, sizeof(*event), SPARE_BYTES) && c)
+	if (write_event(session(), event, SPARE_BYTES) && c)
 		ADD(&c->lost_ring_operations, 1);
 }

@@ -3,7 +3,7 @@
  * Several pytest processes share the programs; each is a session with a control row and rings of its own.
  */
 #pragma once
-#include "events.h"
+#include "rings.h"
 
 struct slot_quad {
 	u16 slot[4]; /* array elements are padded to 8 bytes: four to an element */
@@ -14,7 +14,6 @@ struct lost_table {
 
 #define RECENT_IDENTITIES 1024
 
-MAP_RINGS(rings, 2 * SESSIONS); /* of each session: one for events, one for blobs */
 MAP_ARRAY(controls, struct control, SESSIONS, BPF_F_MMAPABLE);
 MAP_ARRAY(enrolments, struct enrolment, 1, BPF_F_MMAPABLE);
 MAP_ARRAY(specs, struct spec, CALL_NUMBERS, BPF_F_MMAPABLE);
@@ -42,60 +41,6 @@ INLINE struct control *control_of(u32 session)
 INLINE struct control *control(void)
 {
 	return control_of(session());
-}
-
-/* How many bytes of a ring nobody has read yet; the reader's position is loaded first, so that it may seem to be more,
- * never less. The two stand pages apart: too far for the offset in a load where pages are large.
- */
-#if defined(CASTS)
-struct bpf_ringbuf {
-	unsigned long consumer_pos, producer_pos;
-} PRESERVE;
-struct bpf_ringbuf_map {
-	struct bpf_ringbuf *rb;
-} PRESERVE;
-INLINE u64 held_in(void *ring)
-{
-	void *buffer = LOAD(bpf_ringbuf_map, ring, rb);
-	u64 read_at = OFFSET(struct bpf_ringbuf, consumer_pos);
-	u64 written_at = OFFSET(struct bpf_ringbuf, producer_pos);
-	BARRIER(read_at);
-	BARRIER(written_at);
-	u64 read = *(volatile u64 *)(buffer + read_at);
-	return *(volatile u64 *)(buffer + written_at) - read;
-}
-#else
-INLINE u64 held_in(void *ring)
-{
-	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-}
-#endif
-
-/* Writes to a ring of a session, unless less than `spare` bytes would be left: 0 for events, 1 for blobs.
- * The keeper is woken by the records that begin close behind another quarter of the ring, and not by each beyond it.
- * One of them would not do: two processors may look at the same time, see that neither's record reaches the quarter, and
- * pass it together. There are fewer processors than records in those WAKE_BYTES: 800 events, and 16 blobs even if all
- * are as large as can be.
- */
-INLINE long emit_to(u32 session, u32 ring, void *data, u64 size, u64 spare)
-{
-	u32 index = 2 * session + ring;
-	void *to = bpf_map_lookup_elem(&rings, &index);
-	if (!to)
-		return -1;
-	u64 room = ring ? BLOBS_BYTES : EVENTS_BYTES;
-	u64 held = held_in(to);
-	u64 then = held + 8 + ((size + 7) & ~7ull);
-	if (spare && then + spare > room)
-		return -1;
-	u64 quarter = room / 4;
-	int wakes = held >= quarter && (held & (quarter - 1)) < WAKE_BYTES;
-	return bpf_ringbuf_output(to, data, size, wakes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
-}
-
-INLINE long emit(u32 ring, void *data, u64 size, u64 spare)
-{
-	return emit_to(session(), ring, data, size, spare);
 }
 
 INLINE u16 slot_of(u32 tid)
@@ -264,14 +209,14 @@ INLINE void lose_call(struct task *task)
 /* Writes the task's finished call, if there is room. */
 INLINE void emit_call(struct task *task)
 {
-	if (emit_to(task->session, 0, &task->event, sizeof(task->event), SPARE_BYTES))
+	if (write_event(task->session, &task->event, SPARE_BYTES))
 		lose_call(task);
 }
 
 /* Writes an event that is not a call. */
 INLINE void emit_note(struct event *event)
 {
-	if (!emit(0, event, sizeof(*event), 0))
+	if (!write_event(session(), event, 0))
 		return;
 	struct control *c = control();
 	if (c)

@@ -28,8 +28,11 @@ typedef signed long long s64;
 #define SMALL GLOBAL
 #endif
 #define PRESERVE __attribute__((preserve_access_index))
-/* Adds in one step. Relaxed, it is an instruction that every kernel knows. */
-#define ADD(pointer, count) __atomic_fetch_add(pointer, count, __ATOMIC_RELAXED)
+/* Adds in one step. Relaxed, it is an instruction that every kernel knows, and that tells nothing of what was there:
+ * the compiler would give the count in its place.
+ */
+#define ADD(pointer, count) ((void)__atomic_fetch_add(pointer, count, __ATOMIC_RELAXED))
+#define FETCH_ADD(pointer, count) __atomic_fetch_add(pointer, count, __ATOMIC_SEQ_CST)
 #define BARRIER(var) asm volatile("" : "+r"(var))
 /* One of a call's arguments. An older verifier forgets a bound when the register is spilled: so it is set at the use. */
 #define ARG(args, index)                                                                                               \
@@ -56,6 +59,8 @@ struct bpf_pidns_info {
 };
 static long (*const bpf_get_ns_current_pid_tgid)(u64 dev, u64 inode, struct bpf_pidns_info *to, u32 size) = (void *)120;
 static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
+static void *(*const bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
+static void (*const bpf_ringbuf_discard)(void *data, u64 flags) = (void *)133;
 static u64 (*const bpf_ringbuf_query)(void *ring, u64 what) = (void *)134;
 #if defined(OLD_KERNEL) /* before Linux 5.17, or without BTF */
 #define LOOP_STEPS 1024 /* no less than UIO_MAXIOV and MAX_IOCBS */
@@ -142,6 +147,7 @@ enum {
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_F_MMAPABLE = 1 << 10,
+	BPF_F_INNER_MAP = 1 << 12,
 	BPF_NOEXIST = 1,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
@@ -196,6 +202,21 @@ struct ring {
 		int (*max_entries)[entries];                                                                           \
 		int (*key_size)[4];                                                                                    \
 		struct ring *values[];                                                                                 \
+	} name SEC(".maps")
+/* An array of arrays of any length, which user space makes, too. */
+#define MAP_OF_ARRAYS(name, value_type, entries)                                                                       \
+	struct element_of_##name {                                                                                     \
+		int (*type)[BPF_MAP_TYPE_ARRAY];                                                                       \
+		int (*max_entries)[1];                                                                                 \
+		int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];                                                    \
+		u32 *key;                                                                                              \
+		value_type *value;                                                                                     \
+	};                                                                                                             \
+	struct {                                                                                                       \
+		int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];                                                               \
+		int (*max_entries)[entries];                                                                           \
+		int (*key_size)[4];                                                                                    \
+		struct element_of_##name *values[];                                                                    \
 	} name SEC(".maps")
 #endif
 #define MAP_ARRAY(name, value_type, entries, flags) MAP_KEYED(name, BPF_MAP_TYPE_ARRAY, u32, value_type, entries, flags)
@@ -300,6 +321,12 @@ struct thread_info {
 #define FOREIGN_ABI_WORD(task) TRUSTED(task, thread_info.status)
 #define IS_X32(nr) ((nr) >> 30 == 1) /* not so -1, which no ABI has */
 #define NR_RESTART_SYSCALL 219
+/* Stores a number that tells others of what was stored before: the processor keeps that order itself. */
+#define STORE_LAST(pointer, number)                                                                                    \
+	({                                                                                                             \
+		asm volatile("" ::: "memory");                                                                         \
+		*(volatile typeof(pointer))(pointer) = (number);                                                       \
+	})
 #if defined(OLD_KERNEL)
 INLINE void read_args(u64 *args, struct pt_regs *regs)
 {
@@ -340,6 +367,7 @@ struct thread_info {
 #define FOREIGN_ABI_WORD(task) TRUSTED(task, thread_info.flags)
 #define IS_X32(nr) false
 #define NR_RESTART_SYSCALL 128
+#define STORE_LAST(pointer, number) __atomic_exchange_n(pointer, number, __ATOMIC_SEQ_CST)
 INLINE void read_args(u64 *args, struct pt_regs *regs)
 {
 	bpf_probe_read_kernel(args, 6 * sizeof(u64), FIELD(regs, regs));

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PRINT_CALLBACK",
     "SharedMemory",
+    "create_event_ring",
     "create_ring",
     "format_message",
     "interpreter_locks",
@@ -27,7 +28,8 @@ PRINT_CALLBACK = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 MADV_REMOVE, MADV_DONTFORK = 9, 10
 RTLD_DL_SYMENT = 1
 BPF_MAP_CREATE, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM = 0, 2, 3
-BPF_MAP_TYPE_RINGBUF = 27
+BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_RINGBUF = 2, 27
+BPF_F_MMAPABLE, BPF_F_INNER_MAP = 1 << 10, 1 << 12
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
 ATTRIBUTE_BYTES = 128
 MESSAGE_BYTES = 1 << 24
@@ -107,6 +109,12 @@ def interpreter_locks() -> tuple[int, int]:
 def create_ring(size: int) -> int:
     """A ring buffer of ``size`` bytes, a power of two; its descriptor. Raises OSError."""
     return _bpf(BPF_MAP_CREATE, struct.pack("<IIIII", BPF_MAP_TYPE_RINGBUF, 0, 0, size, 0))
+
+
+def create_event_ring(stride: int, nbytes: int) -> int:
+    """Memory for so many bytes in places of one size; its descriptor. Raises OSError."""
+    flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP
+    return _bpf(BPF_MAP_CREATE, struct.pack("<IIIII", BPF_MAP_TYPE_ARRAY, 4, stride, -(-nbytes // stride), flags))
 
 
 def put_ring(rings: int, index: int, ring: int) -> None:

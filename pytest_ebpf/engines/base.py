@@ -18,6 +18,7 @@ __all__ = [
     "CONTROL_BYTES",
     "ENGINES",
     "EVENTS_BYTES",
+    "EVENT_PLACES",
     "IDS_OFFSET",
     "LENT",
     "LENT_TO",
@@ -49,6 +50,7 @@ CONTROL_BYTES = 128
 LOST_TASKS = 2
 """Of struct control: the word, of four bytes, that counts the tasks which aren't followed."""
 EVENTS_BYTES = 64 << 20
+EVENT_PLACES = 1 << 19
 BLOBS_BYTES = 32 << 20
 MEMORY_BYTES = 1 << 30
 """What the events of one test may take, unless told."""
@@ -127,7 +129,8 @@ class Engine(Protocol):
         """The process that holds the programs, which no recording is to show; 0 if there is none."""
 
     def open(self) -> dict[str, int]:
-        """Begin a session: descriptors of what it reads, which are there before the programs: events, blobs, spool.
+        """Begin a session: descriptors of what it reads, which are there before the programs: its rings, by their names
+        in shapes.RINGS, and "spool".
 
         The caller owns them, and goes on with `start` or `stop`. May be left out: then they are among what is started.
         Raises what `start` raises.

@@ -69,6 +69,9 @@ class BccEngine:
                     raise  # else without these hooks
         raise AssertionError("unreachable")
 
+    rings = ("events", "blobs")
+    """The names, in shapes.RINGS, of what its programs write to."""
+
     def stop(self) -> None:
         """See base.Engine."""
         for fd in self._fds:

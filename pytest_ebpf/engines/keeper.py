@@ -28,10 +28,8 @@ import time
 from pytest_ebpf.attachment import KINDS
 from pytest_ebpf.engines import _ffi, kernel
 from pytest_ebpf.engines.base import (
-    BLOBS_BYTES,
     CONTROL_BYTES,
     ENGINES,
-    EVENTS_BYTES,
     IDS_OFFSET,
     LENT,
     LENT_TO,
@@ -46,14 +44,17 @@ from pytest_ebpf.engines.base import (
 )
 from pytest_ebpf.engines.hooks import switched_off
 from pytest_ebpf.engines.meanwhile import Meanwhile
+from pytest_ebpf.engines.shapes import RINGS, EventRing
 from pytest_ebpf.engines.spool import Spool
 from pytest_ebpf.errors import EbpfError, EngineUnavailable, ProbeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any, NoReturn
+
+    from pytest_ebpf.engines.shapes import Shape
 
 __all__ = ["KeptEngine", "keep"]
 
@@ -67,7 +68,6 @@ RETRY_SECONDS = 0.002
 """Until the keeper looks again at a ring that it couldn't empty."""
 ORDER = struct.Struct("=IIIIQQ")
 """struct enrolment of bpf_snippets/include/events.h."""
-RINGS = EVENTS_BYTES, BLOBS_BYTES
 MINOR_BITS = 20
 """Of a device's number, as the kernel itself has it."""
 MAX_FDS = 64
@@ -390,8 +390,8 @@ class _Keeper:
         self._started = started
         self._owners: dict[int, int] = {}
         """The pidfd of each session's process."""
-        self._rings: dict[int, list[int]] = {}
-        """Numbers of each session's rings."""
+        self._rings: dict[int, list[tuple[int, int, int]]] = {}
+        """Of each session's rings: the array and the place where the programs find it, and its number."""
         self._memory: dict[int, _Memory] = {}
         """Of each session."""
         self._filling = select.epoll()
@@ -446,7 +446,7 @@ class _Keeper:
             if len(self._owners) == SESSIONS:
                 cause = f"{SESSIONS} test processes share it already"
                 raise EngineUnavailable("join the recorder", cause, "run fewer workers")
-            memory = _Memory(size)
+            memory = _Memory(size, self._engine.rings)
         except (EngineUnavailable, ProbeError) as problem:
             os.close(owner)
             _tell_problem(channel, problem)
@@ -464,7 +464,9 @@ class _Keeper:
         session = next(each for each in range(SESSIONS) if each not in self._owners)
         self._owners[session] = owner
         self._memory[session] = memory
-        self._rings[session] = [kernel.map_number(ring) for ring in memory.rings]
+        self._rings[session] = [
+            (*self._place(name, session), kernel.map_number(ring)) for name, ring in memory.rings.items()
+        ]
         shared = {name: fd for name, fd in self._started.maps.items() if name in SHARED_MAPS}
         answer = {
             "pid": os.getpid(),
@@ -476,21 +478,27 @@ class _Keeper:
             "probes": [(probe.program, probe.hook) for probe in self._started.probes],
         }
         try:
-            for index, (ring, number) in enumerate(zip(memory.rings, self._rings[session], strict=True), 2 * session):
-                self._put(index, ring, number)
+            for (places, index, number), ring in zip(self._rings[session], memory.rings.values(), strict=True):
+                self._put(places, index, ring, number)
             _send(channel, answer, [*shared.values()])
-            for ring in memory.rings:
-                self._filling.register(ring, select.EPOLLIN | select.EPOLLET)
+            for name, ring in memory.rings.items():
+                if not isinstance(RINGS[name], EventRing):  # that has the programs wake by the other one
+                    self._filling.register(ring, select.EPOLLIN | select.EPOLLET)
         except OSError:
             self._end(session)  # the asker is gone, or will be refused
             raise
 
-    def _put(self, index: int, ring: int, number: int) -> None:
+    def _place(self, name: str, session: int) -> tuple[int, int]:
+        """Where the programs find a ring of a session: an array's descriptor, and an index of it."""
+        if name == "event_ring":
+            return self._started.maps["event_rings"], session
+        return self._started.maps["rings"], 2 * session + (name == "blobs")
+
+    def _put(self, places: int, index: int, ring: int, number: int) -> None:
         """Let the programs find a ring, which the kernel knows by this number.
 
         The kernel puts it there and then waits until no program uses the one before; nobody here needs to.
         """
-        places = self._started.maps["rings"]
         putting = Meanwhile(lambda: _ffi.put_ring(places, index, ring))
         while not putting.is_over and kernel.ring_number(places, index) != number:
             time.sleep(PUT_SECONDS)
@@ -548,14 +556,14 @@ class _Keeper:
                 self._missed += missed
             elif missed:
                 yield f"the kernel left out {missed:,} runs of the eBPF program {probe.program}"
-        for place, number in enumerate(self._rings[session]):
-            if kernel.ring_number(self._started.maps["rings"], 2 * session + place) != number:
+        for places, index, number in self._rings[session]:
+            if kernel.ring_number(places, index) != number:
                 yield "the memory that the eBPF programs write to was replaced"
 
     def _end(self, session: int) -> None:
         """Follow none of its tasks any more."""
         os.close(self._owners.pop(session))
-        del self._rings[session]
+        rings = self._rings.pop(session)
         self._memory.pop(session).close()
         if not self._owners:
             return  # nor is there a program any more, in a moment
@@ -563,9 +571,9 @@ class _Keeper:
         while self._release(memory.view, session):
             pass  # some of them may have started others meanwhile
         memory.close()
-        for place in range(2):
+        for places, index, _ in rings:
             try:
-                _ffi.remove_ring(self._started.maps["rings"], 2 * session + place)
+                _ffi.remove_ring(places, index)
             except OSError:
                 continue  # somebody else took it out, or froze the map: the other sessions go on
 
@@ -599,34 +607,42 @@ SHARED_MAPS = ("controls", "tasks", "losses", "specs", "slots")
 class _Memory:
     """What one session reads: its rings, and what is moved out of them. Raises ProbeError."""
 
-    def __init__(self, size: int) -> None:
-        self.rings: list[int] = []
-        """Their descriptors: of the one for events and of the one for blobs."""
+    def __init__(self, size: int, names: Sequence[str]) -> None:
+        self.rings: dict[str, int] = {}
+        """Their descriptors, by their names in shapes.RINGS: of the one for events and of the one for blobs."""
         try:
-            self.rings.extend(_ffi.create_ring(each) for each in RINGS)
+            for name in names:
+                self.rings[name] = _create(RINGS[name])
         except OSError as error:
-            self._give_up(error, "rings", "free some memory: each test process needs about 100 MiB of kernel memory")
+            self._give_up(error, "rings", "free some memory: each test process needs about 120 MiB of kernel memory")
         try:
             self.spool = Spool(size)
-            self.spool.empty([*zip(self.rings, RINGS, strict=True)])
+            self.spool.empty([(ring, RINGS[name]) for name, ring in self.rings.items()])
         except OSError as error:
             hint = "it needs a file of twice ebpf_memory that takes no room while it is empty: see ulimit -f and -v"
             self._give_up(error, "memory", hint)
 
     def _give_up(self, error: OSError, what: str, hint: str) -> NoReturn:
-        for ring in self.rings:
+        for ring in self.rings.values():
             os.close(ring)
         raise ProbeError(f"create the recorder's {what}", os.strerror(error.errno or 0), hint) from error
 
     def tell(self, channel: socket.socket) -> None:
         """Hand it out. Raises OSError."""
-        _send(channel, {"maps": ["events", "blobs", "spool"]}, [*self.rings, self.spool.fd])
+        _send(channel, {"maps": [*self.rings, "spool"]}, [*self.rings.values(), self.spool.fd])
 
     def close(self) -> None:
         """Give it back."""
         self.spool.close()
-        for ring in self.rings:
+        for ring in self.rings.values():
             os.close(ring)
+
+
+def _create(shape: Shape) -> int:
+    """The descriptor of a new ring. Raises OSError."""
+    if isinstance(shape, EventRing):
+        return _ffi.create_event_ring(shape.unit, shape.nbytes)
+    return _ffi.create_ring(shape.size)
 
 
 def _tell_problem(channel: socket.socket, problem: EngineUnavailable | ProbeError) -> None:
@@ -642,7 +658,7 @@ def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, own
     with socket.socket(fileno=listener_fd) as listener, socket.socket(fileno=channel_fd) as channel:
         try:
             try:
-                memory = _Memory(size)
+                memory = _Memory(size, engine.rings)
             except ProbeError:
                 loading.get()  # which tells better what is missing for all of it, as a privilege
                 raise

@@ -50,6 +50,11 @@ class LibbpfEngine:
         """What is attached: the program with its place, the link, or 0 where the kernel makes none, and the program's
         own descriptor."""
 
+    @property
+    def rings(self) -> tuple[str, str]:
+        """The names, in shapes.RINGS, of what its programs write to."""
+        return ("events" if self._variant.old else "event_ring"), "blobs"
+
     def start(self) -> Started:
         """See base.Engine."""
         self._load_library()

@@ -1,8 +1,4 @@
-"""The reading end of a BPF ring buffer, in shared memory alone: no system call, no thread.
-
-Layout, from the kernel's ring buffer: a page with the consumer's position, a page with the producer's, then the data.
-The kernel shows the data twice in a row; here it is mapped once, as each start waits for that. A record is a header of
-eight bytes (length with two flag bits, page offset) and its data, padded to eight bytes.
+"""The reading end of a ring, in shared memory alone: no system call, no thread. How it lies there: see shapes.py.
 
 The session reads and takes nothing away: that is the keeper's, which may have moved what comes next to the spool.
 """
@@ -14,9 +10,13 @@ import threading
 import time
 
 from ._ffi import SharedMemory
-from .spool import BUSY, DISCARDED, HEADER_BYTES, PIECE, finished, piece
+from .spool import PIECE, piece
 
-__all__ = ["BUSY", "DISCARDED", "HEADER_BYTES", "Ring", "RingStuck"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .shapes import Shape
+
+__all__ = ["Ring", "RingStuck"]
 
 PATIENCE_NS = 2_000_000_000
 """How long a reader waits for a record that a program is writing: it takes nanoseconds unless the host sleeps."""
@@ -29,19 +29,19 @@ class RingStuck(Exception):
 class Ring:
     """One ring, read in order; ``place`` is its number in the spool."""
 
-    def __init__(self, fd: int, size: int, spool: SharedMemory, place: int) -> None:
+    def __init__(self, fd: int, shape: Shape, spool: SharedMemory, place: int) -> None:
         page = mmap.PAGESIZE
-        self._size = size
-        self._consumer = SharedMemory(fd, page, writable=False)
-        self._producer = SharedMemory(fd, page + size, writable=False, offset=page)
-        self._consumed = self._consumer.view[:8].cast("Q")
-        self._written = self._producer.view[:8].cast("Q")
-        self._data = self._producer.view[page:]
+        self._shape = shape
+        self._memory = SharedMemory(fd, shape.nbytes, writable=False)
+        view = self._memory.view
+        self._consumed = view[shape.consumed_at :][:8].cast("Q")
+        self._written = view[shape.written_at :][:8].cast("Q")
+        self._data = view[shape.data_at :][: shape.size]
         self._spool = spool
         self._area = (len(spool.view) - page) // 2
         self._start = page + place * self._area
         self._seen = spool.view[8 * place : 8 * place + 8].cast("Q")
-        self.position: int = self._consumed[0]
+        self.position: int = self._moved_to
         """Up to which all was read."""
         self._seen[0] = self.position
         self._released = self.position // page * page
@@ -52,32 +52,37 @@ class Ring:
         self._consumed = self._written = memoryview(bytearray(8)).cast("Q")
         self.position = 0
         self._seen = self._data = memoryview(b"")
-        self._consumer.close()
-        self._producer.close()
+        self._memory.close()
 
     @property
     def written(self) -> int:
         """The position up to which there are records."""
         with self._barrier:  # orders the reads on processors that would not
             found: int = self._written[0]
-            return found
+            return found * self._shape.unit
 
     @property
     def backlog(self) -> float:
         """Which part of the ring isn't free yet, though all was read."""
-        return (self.position - self._consumed[0]) / self._size
+        return (self.position - self._moved_to) / self._shape.size
+
+    @property
+    def _moved_to(self) -> int:
+        """The keeper's position."""
+        found: int = self._consumed[0]
+        return found * self._shape.unit
 
     def take(self, end: int) -> bytes:
         """Finished records up to a position, or a piece of them, headers included. Raises RingStuck."""
         deadline = 0
         while self.position < end:
-            block = self._read(min(end - self.position, PIECE))
-            count = finished(memoryview(block))
+            block = self._read(self._shape.reach(self.position, min(end - self.position, PIECE)))
+            count = self._shape.finished(memoryview(block), self.position)
             if count:
                 self._advance(count)
                 return block[:count]
-            if not int.from_bytes(block[:4], "little") & BUSY:
-                raise RingStuck  # no record of the kernel's: it would lead out of what was written
+            if not self._shape.may_finish(block):
+                raise RingStuck  # it would lead out of what was written
             now = time.monotonic_ns()
             deadline = deadline or now + PATIENCE_NS
             if now > deadline:
@@ -87,12 +92,12 @@ class Ring:
     def _read(self, count: int) -> bytes:
         while True:
             with self._barrier:
-                moved = self._consumed[0] - self.position
+                moved = self._moved_to - self.position
             if moved > 0:
                 return self._spooled(min(count, moved))
-            block = bytes(piece(self._data, self.position % self._size, count))
+            block = bytes(piece(self._data, self.position % self._shape.size, count))
             with self._barrier:
-                if self._consumed[0] <= self.position:
+                if self._moved_to <= self.position:
                     return block
             # The keeper moved it meanwhile, and a program may have written over it.
 
@@ -104,7 +109,7 @@ class Ring:
 
     def _advance(self, count: int) -> None:
         page = mmap.PAGESIZE
-        moved = self._consumed[0] > self.position
+        moved = self._moved_to > self.position
         self.position += count
         end = self.position // page * page
         while moved and self._released < end:  # first give it back, then let the keeper write there

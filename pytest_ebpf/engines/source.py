@@ -55,7 +55,9 @@ _MACHINE = re.compile(
     r"^#if defined\(__TARGET_ARCH_x86\)\n(.*?)^#elif defined\(__TARGET_ARCH_arm64\)\n(.*?)^#else\n.*?^#endif\n",
     re.MULTILINE | re.DOTALL,
 )
-_CASTS = re.compile(r"^#if defined\(CASTS\)\n.*?(?:^#else.*?\n(.*?))?^#endif\n", re.MULTILINE | re.DOTALL)
+_NOT_BCC = re.compile(
+    r"^#if defined\((?:CASTS|OWN_RING)\)\n.*?(?:^#else.*?\n(.*?))?^#endif\n", re.MULTILINE | re.DOTALL
+)
 """What BCC doesn't take, and what stands in its place: structs that are read there alone need not be found."""
 MACHINES = {"x86_64": 1, "aarch64": 2}
 """The branch of each in the snippets."""
@@ -113,7 +115,7 @@ def read(folder: Path, names: Sequence[str], machine: str) -> str:
         return _ONCE.sub("", _INCLUDE.sub(paste, text))
 
     text = _LICENSE.sub("", "".join(expand(folder / f"{name}.bpf.c") for name in names))
-    text = _CASTS.sub(lambda found: found[1] or "", text)
+    text = _NOT_BCC.sub(lambda found: found[1] or "", text)
     return _MACHINE.sub(lambda found: found[MACHINES[machine]], text)
 
 

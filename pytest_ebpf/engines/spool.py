@@ -20,12 +20,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["HELD", "PIECE", "Spool", "area_bytes", "finished", "piece", "spool_bytes"]
+    from .shapes import Shape
+
+__all__ = ["HELD", "PIECE", "Spool", "area_bytes", "piece", "spool_bytes"]
 
 PAGE = os.sysconf("SC_PAGESIZE")
-HEADER_BYTES = 8
-BUSY = 1 << 31
-DISCARDED = 1 << 30
 HELD = 2
 """The word of the page that says how many bytes the session holds, behind those with its positions in the two rings."""
 PIECE = 1 << 20
@@ -50,36 +49,6 @@ def piece(data: memoryview, start: int, count: int) -> memoryview:
     return found if len(found) == count else memoryview(b"".join((found, data[: count - len(found)])))
 
 
-def finished(data: memoryview) -> int:
-    """How many of the bytes are records that are whole and finished."""
-    available = len(data)
-    if not available:
-        return 0
-    header = int.from_bytes(data[:4], "little")
-    if header & BUSY:
-        return 0
-    stride = _stride(header)
-    # Records of one size are the rule in one of the rings: their headers make a column.
-    column = data.cast("I")[:: stride // 4].tolist()
-    same = len(column) if column.count(header) == len(column) else _equal(column)
-    position = min(same, available // stride) * stride
-    while position < available:
-        header = int.from_bytes(data[position : position + 4], "little")
-        if header & BUSY or position + _stride(header) > available:
-            break
-        position += _stride(header)
-    return position
-
-
-def _stride(header: int) -> int:
-    return HEADER_BYTES + ((header & ~DISCARDED) + 7 & ~7)
-
-
-def _equal(column: list[int]) -> int:
-    """How many of the first are equal."""
-    return next(index for index, each in enumerate(column) if each != column[0])
-
-
 class Spool:
     """The keeper's side of one session's rings. Raises OSError."""
 
@@ -96,9 +65,9 @@ class Spool:
             os.close(self.fd)
             raise
 
-    def empty(self, rings: Sequence[tuple[int, int]]) -> None:
-        """Begin with these, by their descriptors, to be closed by the caller after this, and sizes. Raises OSError."""
-        self._rings.extend(_Outlet(ring, size) for ring, size in rings)
+    def empty(self, rings: Sequence[tuple[int, Shape]]) -> None:
+        """Begin with these, by their descriptors, to be closed by the caller after this, and shapes. Raises OSError."""
+        self._rings.extend(_Outlet(ring, shape) for ring, shape in rings)
 
     def close(self) -> None:
         """Unmap all; what the session has mapped stays."""
@@ -148,19 +117,20 @@ class _Outlet:
     milliseconds.
     """
 
-    def __init__(self, fd: int, size: int) -> None:
+    def __init__(self, fd: int, shape: Shape) -> None:
         self._fd = fd
-        self._size = size
-        self._consumer = _ffi.SharedMemory(fd, PAGE, writable=True)
+        self._shape = shape
+        consumed, written = shape.consumed_at % PAGE, shape.written_at % PAGE
+        self._consumer = _ffi.SharedMemory(fd, PAGE, writable=True, offset=shape.consumed_at - consumed)
         try:
-            self._producer = _ffi.SharedMemory(fd, PAGE, writable=False, offset=PAGE)
+            self._producer = _ffi.SharedMemory(fd, PAGE, writable=False, offset=shape.written_at - written)
         except BaseException:
             self._consumer.close()
             raise
-        self._consumed = self._consumer.view[:8].cast("Q")
-        self._written = self._producer.view[:8].cast("Q")
+        self._consumed = self._consumer.view[consumed : consumed + 8].cast("Q")
+        self._written = self._producer.view[written : written + 8].cast("Q")
         self._records: _ffi.SharedMemory | None = None
-        self.position: int = self._consumed[0]
+        self.position: int = self._consumed[0] * shape.unit
 
     def close(self) -> None:
         self._consumed = self._written = memoryview(b"")
@@ -173,7 +143,8 @@ class _Outlet:
         """Whether its records can be read; False if the machine has no memory left for their mapping."""
         if self._records is None:
             try:
-                self._records = _ffi.SharedMemory(self._fd, self._size, writable=False, offset=2 * PAGE)
+                shape = self._shape
+                self._records = _ffi.SharedMemory(self._fd, shape.size, writable=False, offset=shape.data_at)
             except OSError:
                 return False
         return True
@@ -181,7 +152,7 @@ class _Outlet:
     @property
     def written(self) -> int:
         found: int = self._written[0]
-        return found
+        return found * self._shape.unit
 
     def pass_over(self, seen: int) -> None:
         """What the session has read in place needs not to be moved."""
@@ -190,12 +161,13 @@ class _Outlet:
 
     def finished(self) -> int:
         """Bytes of the next finished records."""
-        return finished(self.content(min(self.written - self.position, PIECE)))
+        count = self._shape.reach(self.position, min(self.written - self.position, PIECE))
+        return self._shape.finished(self.content(count), self.position)
 
     def content(self, count: int) -> memoryview:
         assert self._records is not None
-        return piece(self._records.view, self.position % self._size, count)
+        return piece(self._records.view, self.position % self._shape.size, count)
 
     def advance(self, count: int) -> None:
         self.position += count
-        self._consumed[0] = self.position
+        self._consumed[0] = self.position // self._shape.unit

@@ -130,7 +130,7 @@ def test_work_handed_to_an_earlier_tests_process(pytester: pytest.Pytester) -> N
     """A pool that another test happened to start works for this one, and its work is this one's."""
     pytester.makepyfile(
         """
-        import multiprocessing, os
+        import multiprocessing, os, pathlib
         from concurrent.futures import ProcessPoolExecutor
         import pytest
 
@@ -140,7 +140,9 @@ def test_work_handed_to_an_earlier_tests_process(pytester: pytest.Pytester) -> N
             return len(open("/etc/passwd").read())
 
         def test_starts_it(ebpf):
-            pool.submit(os.getpid).result()
+            worker = pathlib.Path("/proc", str(pool.submit(os.getpid).result()), "stat")
+            while worker.read_text().rpartition(")")[2].split()[0] != "S":
+                os.sched_yield()  # else the next work would come before it waits: whose that is isn't certain
 
         def test_uses_it(ebpf):
             pool.submit(read).result()

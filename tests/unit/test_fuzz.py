@@ -29,7 +29,8 @@ from pytest_ebpf.decode import (
 )
 from pytest_ebpf.effects import file_events, network_events, process_events
 from pytest_ebpf.engines._ffi import SharedMemory
-from pytest_ebpf.engines.ring import BUSY, DISCARDED, HEADER_BYTES, Ring, RingStuck
+from pytest_ebpf.engines.ring import Ring, RingStuck
+from pytest_ebpf.engines.shapes import BUSY, DISCARDED, HEADER_BYTES, KernelRing
 from pytest_ebpf.engines.spool import spool_bytes
 from pytest_ebpf.events import Process
 from pytest_ebpf.files import Files
@@ -176,7 +177,7 @@ class _Memory:
         os.ftruncate(memory, spool_bytes(PAGE))
         self._spool = SharedMemory(memory, spool_bytes(PAGE), writable=True)
         os.close(memory)
-        self.ring = Ring(self._file.fileno(), size, self._spool, 0)
+        self.ring = Ring(self._file.fileno(), KernelRing(size), self._spool, 0)
 
     def close(self) -> None:
         self.ring.close()

@@ -29,7 +29,7 @@ LAYERS = [
     ["rules"],
     ["assertions", "scope"],
     ["engines.base", "engines._ffi", "engines.meanwhile"],
-    ["engines.spool"],
+    ["engines.spool", "engines.shapes"],
     ["engines.ring", "engines.loader", "engines.variant", "engines.btf", "engines.kernel", "engines.compiler"],
     ["engines.hooks"],
     ["engines.source", "engines.libbpf", "engines.headers", "engines.attacher"],

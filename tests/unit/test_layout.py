@@ -12,7 +12,7 @@ import pytest
 
 import pytest_ebpf
 from pytest_ebpf import attachment, decode, files, hooks, integrity, scope, session, store
-from pytest_ebpf.engines import base, bcc, keeper, libbpf, ring, spool, variant
+from pytest_ebpf.engines import base, bcc, keeper, libbpf, shapes, spool, variant
 from pytest_ebpf.engines import hooks as engine_hooks
 from pytest_ebpf.syscalls import RING
 
@@ -35,7 +35,7 @@ def source(name: str) -> str:
 
 LOADER_PROGRAMS = 32
 """As many as a loader that libbpf generates can hold: it makes no more than that close."""
-EVENTS_H, SCOPE_H = source("events.h"), source("scope.h")
+EVENTS_H, RINGS_H, SCOPE_H = source("events.h"), source("rings.h"), source("scope.h")
 DEFINES = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)\s*$", EVENTS_H, re.MULTILINE)}
 
 
@@ -57,7 +57,7 @@ def number(text: str) -> int:
 
 def layout(name: str) -> tuple[dict[str, int], int]:
     """Offset of each field and size of a struct, by the rules of the C ABI that both machines share."""
-    body = re.search(rf"struct {name} \{{(.*?)\n\}};", EVENTS_H, re.DOTALL)
+    body = re.search(rf"struct {name} \{{(.*?)\n\}};", EVENTS_H + RINGS_H, re.DOTALL)
     assert body is not None
     offsets: dict[str, int] = {}
     offset, alignment = 0, 1
@@ -161,7 +161,7 @@ def test_result_is_signed() -> None:
 
 def test_parts_of_events() -> None:
     """What the store takes of a record without unpacking the rest."""
-    offsets = {name: offset + ring.HEADER_BYTES for name, offset in layout("event")[0].items()}
+    offsets = {name: offset + shapes.HEADER_BYTES for name, offset in layout("event")[0].items()}
     content = bytearray(store.STRIDE)
     content[offsets["call"]], content[offsets["image"]], content[offsets["file"]] = 1, 2, 3
     content[offsets["ret"] : offsets["ret"] + 8] = b"\xff" * 8
@@ -329,7 +329,10 @@ def test_rings() -> None:
         size = getattr(base, name)
         assert size == DEFINES[name]
         assert size & size - 1 == 0
+    assert DEFINES["EVENT_PLACES"] == base.EVENT_PLACES
+    assert base.EVENT_PLACES & base.EVENT_PLACES - 1 == 0
     assert DEFINES["SPARE_BYTES"] < base.EVENTS_BYTES // 8
+    assert DEFINES["SPARE_BYTES"] // store.STRIDE + DEFINES["TASK_SLOTS"] < base.EVENT_PLACES // 8
     assert DEFINES["WAKE_BYTES"] // store.STRIDE > 512
     assert DEFINES["WAKE_BYTES"] >= 8 * DEFINES["BLOB_BYTES"]
     assert 8 + DEFINES["BLOB_BYTES"] < spool.PIECE, "a record is one piece"
@@ -348,6 +351,16 @@ def test_sizes_of_maps() -> None:
     assert session.LOSS_BYTES % mmap.PAGESIZE == 0, "each session maps its own rows"
     assert mmap.PAGESIZE % base.CONTROL_BYTES == 0, "a row lies on one page"
     assert DEFINES["CALL_ARGS"] == decode.CALL_ARGS
+
+
+def test_ring_of_events() -> None:
+    """Its places, and the two numbers behind them."""
+    place, size = layout("place")
+    assert (place["lap"], place["event"], size) == (0, shapes.HEADER_BYTES, shapes.EVENT_STRIDE)
+    ends, size = layout("ends")
+    assert (ends["read"], ends["written"]) == (0, shapes.WRITTEN_AT)
+    assert size <= shapes.EVENT_STRIDE
+    assert shapes.EVENT_STRIDE == store.STRIDE
 
 
 def test_ring_holds_whole_strides() -> None:

@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 from pytest_ebpf.engines import _ffi
 from pytest_ebpf.engines import ring as ring_module
 from pytest_ebpf.engines._ffi import SharedMemory
-from pytest_ebpf.engines.ring import BUSY, DISCARDED, Ring, RingStuck
+from pytest_ebpf.engines.ring import Ring, RingStuck
+from pytest_ebpf.engines.shapes import BUSY, DISCARDED, KernelRing
 from pytest_ebpf.engines.spool import HELD, Spool, spool_bytes
 
 from .builders import contents
 
 PAGE = mmap.PAGESIZE
 SIZE = PAGE
+SHAPE = KernelRing(SIZE)
 
 
 class Writer:
@@ -77,9 +79,9 @@ def made_up(limit: int = LIMIT) -> Iterator[Ends]:
     fd = os.memfd_create("ring")
     writer = Writer(fd)
     spool = Spool(limit)
-    spool.empty([(fd, SIZE)])
+    spool.empty([(fd, SHAPE)])
     memory = SharedMemory(spool.fd, spool_bytes(limit), writable=True)
-    ring = Ring(fd, SIZE, memory, 0)
+    ring = Ring(fd, SHAPE, memory, 0)
     yield Ends(writer, spool, ring)
     ring.close()
     spool.close()
@@ -359,11 +361,11 @@ def test_begins_where_the_last_reader_stopped() -> None:
     writer = Writer(fd)
     writer.write(b"old")
     first = Spool(LIMIT)
-    first.empty([(fd, SIZE)])
+    first.empty([(fd, SHAPE)])
     assert not first.move()
     writer.write(b"new")
     memory = SharedMemory(first.fd, spool_bytes(LIMIT), writable=True)
-    second = Ring(fd, SIZE, memory, 0)
+    second = Ring(fd, SHAPE, memory, 0)
     assert each(second) == [b"new"]
     second.close()
     first.close()

@@ -30,7 +30,7 @@ from pytest_ebpf.decode import (
     deciding,
     decode_call,
 )
-from pytest_ebpf.engines.ring import HEADER_BYTES
+from pytest_ebpf.engines.shapes import HEADER_BYTES
 from pytest_ebpf.errors import SiblingCallWarning
 from pytest_ebpf.events import Address, File, Gap, SyscallEvent
 from pytest_ebpf.files import FILE_NOTE, Files

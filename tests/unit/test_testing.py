@@ -13,6 +13,7 @@ import pytest
 
 from pytest_ebpf import EbpfError, EngineUnavailable, InconclusiveRecording, UnknownSyscall, session, store, testing
 from pytest_ebpf.decode import EventFlag, RawCall
+from pytest_ebpf.engines.shapes import KernelRing
 from pytest_ebpf.events import Address, Descriptor, File, Socket
 from pytest_ebpf.recording import Recording
 from pytest_ebpf.scope import Kind, Owner
@@ -492,9 +493,9 @@ def test_assertions_on_another_thread(known: bool) -> None:
 def room(monkeypatch: pytest.MonkeyPatch) -> int:
     """Makes the rings small; the number of events that find room."""
     size = 16 * mmap.PAGESIZE
-    monkeypatch.setattr(session, "EVENTS_BYTES", size)
-    monkeypatch.setattr(session, "BLOBS_BYTES", size)
-    monkeypatch.setattr(testing, "RINGS", {"events": size, "blobs": size})
+    rings = {"events": KernelRing(size), "blobs": KernelRing(size)}
+    monkeypatch.setattr(session, "RINGS", rings)
+    monkeypatch.setattr(testing, "MADE_RINGS", rings)
     return size // store.STRIDE
 
 
