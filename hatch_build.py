@@ -27,7 +27,7 @@ OBJECTS = Path("pytest_ebpf", "objects")
 
 # Folder in the wheel, as `platform.machine()` spells it -> how snippets ask for it.
 TARGETS = {"aarch64": "-D__TARGET_ARCH_arm64", "x86_64": "-D__TARGET_ARCH_x86"}
-# Folder below that -> what the snippets are compiled with: "old" is for kernels before 5.17, "casts" since 6.2 and
+# Folder below that -> what the snippets are compiled with: "old" is for kernels before 5.18, "casts" since 6.2 and
 # "preemptible" since 7.0; "kprobe" and "fentry" have the hooks of hooks.bpf.c too, as these kinds of program. (A loader
 # that libbpf generates holds 32 programs and functions, so those that need none don't have them.)
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -46,7 +46,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 FLAGS = (
     "-target",
     "bpfel-freestanding-none",
-    "-mcpu=v3",  # 32-bit registers and atomics; the verifier knows them since Linux 5.12
+    "-mcpu=v3",  # 32-bit registers and atomics; Linux knows them since 5.12, but on aarch64 only since 5.18
     "-O2",
     "-std=gnu11",
     "-Wall",

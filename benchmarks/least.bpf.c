@@ -34,7 +34,7 @@ INLINE void write_record(struct record *record)
 	if (!place)
 		return;
 	place->record = *record;
-	*(volatile u64 *)&place->number = number + 1;
+	STORE_LAST(&place->number, number + 1);
 }
 #else
 INLINE void write_record(struct record *record)

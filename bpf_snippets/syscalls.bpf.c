@@ -29,7 +29,7 @@ INLINE u8 take_path(struct task *task, u64 arg, u8 flags)
 	u64 size = n - 1;
 	blob->size = size;
 	BARRIER(size);
-	if (size > PATH_BYTES || write_blob(task->session, blob, 16 + size))
+	if (size > PATH_BYTES || write_blob(task->session, blob, BLOB_HEADER_BYTES + size))
 		task->event.lost |= bit;
 	return blob->data[0];
 }

@@ -1065,6 +1065,8 @@ class Session:
         """To the end of the events first: their blobs are then there already."""
         end = self._events.written
         blobs_end = self._blob_ring.written
+        if end < self._events.position:
+            self._tell_damage("the memory that the eBPF programs write to was overwritten")
         if end == self._events.position and blobs_end == self._blob_ring.position:
             return
         try:

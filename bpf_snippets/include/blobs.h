@@ -35,7 +35,7 @@ SMALL int emit_scratch(u64 size)
 	BARRIER(size);
 	if (size > sizeof(blob->data))
 		return -1;
-	return write_blob(session(), blob, 16 + size);
+	return write_blob(session(), blob, BLOB_HEADER_BYTES + size);
 }
 
 /* 0, or an error when the ring has no room. */

@@ -1,5 +1,5 @@
 /* The wire format: what the BPF programs write and pytest_ebpf/decode.py reads.
- * Two rings: `events` holds records of one size, `blobs` what has no fixed size (paths, addresses, argv).
+ * Two rings: that of events holds records of one size, that of blobs what has no fixed size (paths, addresses, argv).
  * A blob names the call it belongs to, so neither ring waits for the other.
  */
 #pragma once

@@ -89,7 +89,9 @@ MAP_OF_ARRAYS(event_rings, struct place, SESSIONS);
 
 #define WAKE_PLACES (WAKE_BYTES / sizeof(struct place))
 
-/* By a record in the ring of blobs, which is given up. Is that full, the keeper looks every moment anyway. */
+/* By a record in the ring of blobs, which is given up, and which readers pass over as they do any: with a header. Is that
+ * ring full, the keeper looks every moment anyway.
+ */
 INLINE void wake_keeper(u32 session)
 {
 	u32 index = 2 * session + 1;
@@ -111,8 +113,9 @@ INLINE long write_event(u32 session, struct event *event, u64 spare)
 	struct ends *ends = bpf_map_lookup_elem(ring, &index);
 	if (!ends)
 		return -1;
-	u64 read = *(volatile u64 *)&ends->read; /* first: there may seem to be less room, never more */
-	u64 held = *(volatile u64 *)&ends->written - read;
+	u64 read = *(volatile u64 *)&ends->read;
+	u64 held =
+		*(volatile u64 *)&ends->written - read; /* less than 0 where the processor loads the second one first */
 	if ((s64)(held + TASK_SLOTS + spare / sizeof(struct place)) > EVENT_PLACES)
 		return -1;
 	u64 number = FETCH_ADD(&ends->written, 1);

@@ -62,7 +62,7 @@ static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 fl
 static void *(*const bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
 static void (*const bpf_ringbuf_discard)(void *data, u64 flags) = (void *)133;
 static u64 (*const bpf_ringbuf_query)(void *ring, u64 what) = (void *)134;
-#if defined(OLD_KERNEL) /* before Linux 5.17, or without BTF */
+#if defined(OLD_KERNEL) /* before Linux 5.18, or without BTF */
 #define LOOP_STEPS 1024 /* no less than UIO_MAXIOV and MAX_IOCBS */
 #define bpf_loop(times, step, context, flags)                                                                          \
 	({                                                                                                             \
@@ -203,14 +203,16 @@ struct ring {
 		int (*key_size)[4];                                                                                    \
 		struct ring *values[];                                                                                 \
 	} name SEC(".maps")
-/* An array of arrays of any length, which user space makes, too. */
+/* An array of arrays of any length, which user space makes, too. Sizes in the place of types: before Linux 6.2 a map whose
+ * types are described is another kind than one without.
+ */
 #define MAP_OF_ARRAYS(name, value_type, entries)                                                                       \
 	struct element_of_##name {                                                                                     \
 		int (*type)[BPF_MAP_TYPE_ARRAY];                                                                       \
 		int (*max_entries)[1];                                                                                 \
 		int (*map_flags)[BPF_F_MMAPABLE | BPF_F_INNER_MAP];                                                    \
-		u32 *key;                                                                                              \
-		value_type *value;                                                                                     \
+		int (*key_size)[4];                                                                                    \
+		int (*value_size)[sizeof(value_type)];                                                                 \
 	};                                                                                                             \
 	struct {                                                                                                       \
 		int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];                                                               \
@@ -325,7 +327,7 @@ struct thread_info {
 #define STORE_LAST(pointer, number)                                                                                    \
 	({                                                                                                             \
 		asm volatile("" ::: "memory");                                                                         \
-		*(volatile typeof(pointer))(pointer) = (number);                                                       \
+		*(volatile typeof(*(pointer)) *)(pointer) = (number);                                                  \
 	})
 #if defined(OLD_KERNEL)
 INLINE void read_args(u64 *args, struct pt_regs *regs)

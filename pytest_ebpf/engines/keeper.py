@@ -563,9 +563,9 @@ class _Keeper:
     def _end(self, session: int) -> None:
         """Follow none of its tasks any more."""
         os.close(self._owners.pop(session))
-        rings = self._rings.pop(session)
-        self._memory.pop(session).close()
+        rings, of_session = self._rings.pop(session), self._memory.pop(session)
         if not self._owners:
+            of_session.close()
             return  # nor is there a program any more, in a moment
         memory = _ffi.SharedMemory(self._started.maps["tasks"], TASK_SLOTS * TASK_BYTES, writable=True)
         while self._release(memory.view, session):
@@ -576,6 +576,7 @@ class _Keeper:
                 _ffi.remove_ring(places, index)
             except OSError:
                 continue  # somebody else took it out, or froze the map: the other sessions go on
+        of_session.close()
 
     def _release(self, tasks: memoryview, session: int) -> bool:
         """Follow those no more that live and are the session's; False if there was none.
@@ -669,6 +670,12 @@ def keep(engine: Any, loading: Meanwhile, channel_fd: int, listener_fd: int, own
             _tell_problem(channel, problem)
             return
         keeper = _Keeper(engine, started, listener)
-        keeper.begin(channel, owner, memory)
+        try:
+            keeper.begin(channel, owner, memory)
+        except OSError as error:
+            _tell_problem(
+                channel, ProbeError("give the programs the memory of a session", os.strerror(error.errno or 0))
+            )
+            return
         channel.close()
         keeper.serve()

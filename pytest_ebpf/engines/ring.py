@@ -10,6 +10,7 @@ import threading
 import time
 
 from ._ffi import SharedMemory
+from .shapes import HEADER_BYTES
 from .spool import PIECE, piece
 
 TYPE_CHECKING = False
@@ -90,12 +91,19 @@ class Ring:
         return b""
 
     def _read(self, count: int) -> bytes:
+        """Finished records, perhaps with others behind them; at least the first header."""
         while True:
             with self._barrier:
                 moved = self._moved_to - self.position
             if moved > 0:
                 return self._spooled(min(count, moved))
-            block = bytes(piece(self._data, self.position % self._shape.size, count))
+            start = self.position % self._shape.size
+            with self._barrier:  # first which are finished, then what is in them
+                view = piece(self._data, start, count)
+                first = bytes(view[:HEADER_BYTES])
+                ready = self._shape.finished(view, self.position)
+            with self._barrier:
+                block = bytes(piece(self._data, start, ready)) if ready else first
             with self._barrier:
                 if self._moved_to <= self.position:
                     return block

@@ -1,6 +1,7 @@
 """How a ring lies in memory: where its two positions are, and which of its records are finished.
 
 A position counts the bytes of the ring that were written, or read, since ever; each record has a header of eight bytes.
+In the file the two positions may be numbers of records instead.
 
 The keeper process imports this while the session waits: see base.py.
 """
@@ -34,7 +35,9 @@ class Shape:
         """Where the programs' position is, likewise."""
         self.data_at = data_at
         self.unit = unit
-        """So many bytes a position counts as one."""
+        """So many bytes the two words of the file count as one."""
+        self.grain = max(unit, 8)
+        """Each position is a multiple of this."""
 
     @property
     def nbytes(self) -> int:

@@ -80,21 +80,26 @@ class Spool:
     def move(self) -> bool:
         """Make room in the rings. Whether something stays in them, so that it is to be tried again in a moment."""
         stays = False
-        for place, ring in enumerate(self._rings):
+        # That of blobs first: a program that finds the other one fuller meanwhile tells it by a record there.
+        for place, ring in reversed([*enumerate(self._rings)]):
             ring.pass_over(self._words[place])
-            while ring.position != ring.written and ring.map():
+            end = min(ring.written, ring.position + ring.size)  # not for ever, whatever comes or is claimed
+            while ring.position < end and ring.map():
                 count = ring.finished()
                 if not count or count > self._room():
                     break
                 if not self._write(place, ring.position, ring.content(count)):
                     break
                 ring.advance(count)
-            stays |= ring.position != ring.written
+            stays |= ring.position < ring.written
         return stays
 
     def _room(self) -> int:
-        """How much more may be kept."""
-        unread = sum(max(ring.position - self._words[place], 0) for place, ring in enumerate(self._rings))
+        """How much more may be kept. Nothing, if the session says it has read what wasn't written."""
+        unread = 0
+        for place, ring in enumerate(self._rings):
+            seen = self._words[place]
+            unread += max(ring.position - seen, 0) if seen <= ring.written else self._limit
         return self._limit - self._words[HELD] - unread
 
     def _write(self, place: int, position: int, content: memoryview) -> bool:
@@ -150,18 +155,23 @@ class _Outlet:
         return True
 
     @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._shape.size
+
+    @property
     def written(self) -> int:
         found: int = self._written[0]
         return found * self._shape.unit
 
     def pass_over(self, seen: int) -> None:
         """What the session has read in place needs not to be moved."""
-        if self.position < seen <= self.written:
+        if self.position < seen <= self.written and seen % self._shape.grain == 0:
             self.advance(seen - self.position)
 
     def finished(self) -> int:
-        """Bytes of the next finished records."""
-        count = self._shape.reach(self.position, min(self.written - self.position, PIECE))
+        """Bytes of the next finished records. What isn't the kernel's memory may say anything of how much there is."""
+        count = self._shape.reach(self.position, max(0, min(self.written - self.position, PIECE)))
         return self._shape.finished(self.content(count), self.position)
 
     def content(self, count: int) -> memoryview:

@@ -18,8 +18,8 @@ __all__ = ["SNIPPETS", "Variant", "of_kernel"]
 SNIPPETS = ("syscalls", "process", "iterator", "io_uring")
 WITHOUT_BTF = ("syscalls", "process", "roll_call")
 """What needs no BTF: without iterators, and without structs that only the kernel's own files declare."""
-LOOPS = (5, 17)
-"""The kernel since which there is bpf_loop."""
+LOOPS = (5, 18)
+"""The kernel since which there is bpf_loop (5.17), and atomic steps that tell what was there, on aarch64 too."""
 CASTS = (6, 2)
 """The kernel since which there is bpf_rdonly_cast."""
 PREEMPTIBLE = (7, 0)

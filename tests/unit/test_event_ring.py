@@ -185,11 +185,60 @@ def test_an_event_that_is_being_written(ends: Ends, monkeypatch: pytest.MonkeyPa
 def test_what_the_session_says_it_has_read(ends: Ends) -> None:
     """Doesn't lead the keeper out of the ring."""
     words = ends.ring._spool.view.cast("Q")
-    ends.writer.write(1)
-    for nonsense in (1 << 63, EVENT_STRIDE + 1, 1 << 20):
+    for number in range(3):
+        ends.writer.write(number)
+    for nonsense in (1, EVENT_STRIDE + 1, 2 * EVENT_STRIDE - 1):
         words[0] = nonsense
-        ends.spool.move()
-        assert ends.writer.read == 1
+        assert not ends.spool.move()
+        assert ends.writer.read == 3
+    for nonsense in (1 << 63, 20 * EVENT_STRIDE, (1 << 64) - 1):
+        words[0] = nonsense
+        ends.writer.write(4)
+        assert ends.spool.move(), "nothing is moved"
+        assert ends.writer.read == 3
+    assert each(ends.ring) == [0, 1, 2, 4, 4, 4]
+
+
+@pytest.mark.parametrize("is_at_the_end", [False, True])
+def test_finished_while_it_is_read(ends: Ends, monkeypatch: pytest.MonkeyPatch, is_at_the_end: bool) -> None:
+    """What is copied is what was there when it was whole."""
+    writer, spool, ring = ends
+    for number in range(PLACES - 1 if is_at_the_end else 1):
+        writer.write(number)
+    each(ring)
+    spool.move()
+    places = [writer.begin(number) for number in (7, 8)]
+    for place in places:  # not written yet
+        start = place % PLACES * EVENT_STRIDE + HEADER_BYTES
+        writer.memory[start : start + EVENT_STRIDE - HEADER_BYTES] = bytes(EVENT_STRIDE - HEADER_BYTES)
+    look = EventRing.finished
+
+    def finished(self: EventRing, data: memoryview, position: int) -> int:
+        for place, number in zip(places, (7, 8), strict=True):
+            start = place % PLACES * EVENT_STRIDE + HEADER_BYTES
+            writer.memory[start : start + EVENT_STRIDE - HEADER_BYTES] = content(number)
+            writer.finish(place)
+        return look(self, data, position)
+
+    monkeypatch.setattr(EventRing, "finished", finished)
+    assert each(ring) == [7, 8]
+
+
+def test_nonsense_in_the_ring(ends: Ends) -> None:
+    """The session could map it to write there: the keeper goes on for others, and moves no more than the limit."""
+    start = SHAPE.size + WRITTEN_AT
+    for written in (1 << 63, 3 * PLACES, 0, 1):
+        for first in (b"\xff", b"\0", b"\1"):
+            ends.writer.memory[: SHAPE.size] = first * SHAPE.size
+            ends.writer.memory[start : start + 8] = written.to_bytes(8, "little")
+            ends.spool.move()
+    for place in range(PLACES):
+        ends.writer.memory[place * EVENT_STRIDE : place * EVENT_STRIDE + 8] = (1).to_bytes(8, "little")
+    ends.writer.memory[start : start + 8] = (1 << 62).to_bytes(8, "little")
+    assert ends.spool.move()
+    assert os.fstat(ends.spool.fd).st_blocks * 512 <= LIMIT + PAGE
+    ends.writer.memory[start : start + 8] = bytes(8)
+    assert not ends.spool.move()
 
 
 def test_limit(ends: Ends) -> None:

@@ -274,8 +274,11 @@ def test_nonsense_from_the_session(ends: Ends) -> None:
     ends.writer.write(b"a" * 16)
     for nonsense in (1 << 63, 25, 1 << 20):
         words[0] = nonsense
-        ends.spool.move()
-        assert ends.writer.consumed == 24
+        assert ends.spool.move()
+        assert ends.writer.consumed == 0
+    words[0] = 1
+    assert not ends.spool.move()
+    assert ends.writer.consumed == 24
 
 
 @pytest.mark.usefixtures("impatient")

@@ -10,8 +10,8 @@ from pytest_ebpf.engines.variant import of_kernel
 @pytest.mark.parametrize(
     "release, folders, defines",
     [
-        ("5.16.20", ("old",), ("OLD_KERNEL",)),
-        ("5.17.0", ("",), ()),
+        ("5.17.15", ("old",), ("OLD_KERNEL",)),
+        ("5.18.0", ("",), ()),
         ("6.1.0-50-amd64", ("",), ()),
         ("6.2.0", ("casts", ""), ()),
         ("6.19.11", ("casts", ""), ()),
@@ -28,8 +28,8 @@ def test_how_it_is_compiled(release: str, folders: tuple[str, ...], defines: tup
     "release, old, missing, hook",
     [
         ("5.10.0-32-amd64", True, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
-        ("5.16.20", True, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
-        ("5.17.0-rc1", False, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
+        ("5.17.15", True, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
+        ("5.18.0-rc1", False, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
         ("5.19.17", False, ("io_uring",), "raw_tp/io_uring_submit_sqe"),
         ("6.0.0", False, (), "raw_tp/io_uring_submit_sqe"),
         ("6.3.13", False, (), "raw_tp/io_uring_submit_sqe"),
