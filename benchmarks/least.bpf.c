@@ -1,7 +1,7 @@
 /* The least that could be called a record: the two times of a call, its arguments, its result and the thread's name, of
  * threads that are told apart by their ids. No window, no owner, no path: what the recorder adds is above this.
- * With OWN it is written to an array, in the place of the kernel's ring buffer: what a ring of one's own would cost, but
- * for what wakes its reader and finds it full.
+ * With OWN it is written to an array, in the place of the kernel's ring buffer, without what wakes a reader and finds
+ * it full.
  */
 #include "record.h"
 
@@ -14,28 +14,7 @@ MAP_ARRAY(records, struct record, 64, 0);
 MAP_ARRAY(slots, u64, 1 << 20, BPF_F_MMAPABLE); /* a number of 16 bits for each thread id */
 
 #if defined(OWN)
-#define PLACES (1 << 18)
-struct place {
-	u64 number; /* of the record, once it is whole */
-	struct record record;
-};
-MAP_ARRAY(places, struct place, PLACES, BPF_F_MMAPABLE);
-MAP_ARRAY(written, u64, 1, BPF_F_MMAPABLE);
-
-INLINE void write_record(struct record *record)
-{
-	u32 zero = 0;
-	u64 *count = bpf_map_lookup_elem(&written, &zero);
-	if (!count)
-		return;
-	u64 number = FETCH_ADD(count, 1);
-	u32 index = number & (PLACES - 1);
-	struct place *place = bpf_map_lookup_elem(&places, &index);
-	if (!place)
-		return;
-	place->record = *record;
-	STORE_LAST(&place->number, number + 1);
-}
+#define write_record write_to_places
 #else
 INLINE void write_record(struct record *record)
 {

@@ -58,4 +58,14 @@ int on_write(struct bpf_raw_tracepoint_args *ctx)
 	return record ? bpf_ringbuf_output(&ring, record, sizeof(*record), BPF_RB_NO_WAKEUP) == 1 : 0;
 }
 
+SEC("raw_tp/sys_enter")
+int on_own_write(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 key = 0;
+	struct record *record = bpf_map_lookup_elem(&array, &key);
+	if (record)
+		write_to_places(record);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -41,7 +41,8 @@ PARTS_OF = {
     "a load from the kernel's memory, in place": "some ten a call, and sixty more in open and close, of four names",
     "a look into an array": "some twenty a call",
     "a copy of 64 bytes of the kernel's memory": "before Linux 6.2 some eighteen in open and close",
-    "an event written to the ring": "one a call, and one more for a path",
+    "an event written to a ring buffer of the kernel's": "one for a path; with engine bcc one a call, too",
+    "an event written to memory of one's own": "one a call",
 }
 """What is in parts.bpf.c, in its order, and how often the recorder does it."""
 SLOTS_BYTES = 8 << 20
@@ -67,18 +68,19 @@ NOTES = """
   another machine with the same kernel, on which an older version was measured, two empty programs took 18 of 102 ns,
   and the programs were loaded in 25 ms: getppid 2.0 x, open and close 1.96 x, a process that isn't followed 1.06 x
   over empty programs, 100,000 os.stat 1.34 x, a session start 78 ms, 44 when the engine began during a long
-  collection. The calls of the version before this one were measured on this machine: getppid 1.84 x, open and close
-  1.98 x, stat 1.54 x.
+  collection. The calls of the version before this one, with its events in a ring buffer of the kernel's, were measured
+  on this machine: getppid 1.7 x, open and close 1.59 x, stat 1.45 x, 100,000 os.stat 1.49 x.
 - **A process that isn't followed** pays for any program on `sys_enter` and `sys_exit` what the empty ones cost: the
   kernel takes the slow way into each call, for every process of the machine. So its limit is held against the loop
   under empty programs, as those of the other calls are; over a bare loop these alone are beyond it. What is added is
   the id of the thread and a look into an array, at both ends: a row has programs that do this and no more.
 - **A traced call**: the rows "part" say what its programs are made of. The rows "the least record" have programs that
   do no more than take both times, the arguments, the result and the thread's name, and write them: no windows, owners
-  and paths. Of what a getppid costs beyond the empty programs they take four fifths: two readings of the clock, the
-  thread at both ends, and the write. With memory of one's own in the place of the kernel's ring buffer the write
-  takes 30 to 45 ns less. With what the recorder does beyond the least record, 20 to 35 ns, a getppid would then come
-  to about the limit, without what wakes the reader and tells that there is no room.
+  and paths. Two readings of the clock are half of what a getppid costs beyond the empty programs. A ring buffer of the
+  kernel's takes a lock with interrupts off for each event; so events go to memory of our own, to a place that one
+  atomic addition gives, and a getppid costs less than the least record does in the kernel's. Of several tables made one
+  after the other it stood at the limit, or below, down to 1.45 x. With engine bcc, and before Linux 5.18, it is still
+  the kernel's ring.
 - **open and close** are two such calls, and a third record for the path. The path is copied from the program's
   memory, by a helper that goes through three functions, and what an open file is told by is read from the kernel's,
   name by name up to the root, at the end of the open and at the start of the close: the counts of renames and mounts

@@ -199,31 +199,6 @@ def test_what_the_session_says_it_has_read(ends: Ends) -> None:
     assert each(ends.ring) == [0, 1, 2, 4, 4, 4]
 
 
-@pytest.mark.parametrize("is_at_the_end", [False, True])
-def test_finished_while_it_is_read(ends: Ends, monkeypatch: pytest.MonkeyPatch, is_at_the_end: bool) -> None:
-    """What is copied is what was there when it was whole."""
-    writer, spool, ring = ends
-    for number in range(PLACES - 1 if is_at_the_end else 1):
-        writer.write(number)
-    each(ring)
-    spool.move()
-    places = [writer.begin(number) for number in (7, 8)]
-    for place in places:  # not written yet
-        start = place % PLACES * EVENT_STRIDE + HEADER_BYTES
-        writer.memory[start : start + EVENT_STRIDE - HEADER_BYTES] = bytes(EVENT_STRIDE - HEADER_BYTES)
-    look = EventRing.finished
-
-    def finished(self: EventRing, data: memoryview, position: int) -> int:
-        for place, number in zip(places, (7, 8), strict=True):
-            start = place % PLACES * EVENT_STRIDE + HEADER_BYTES
-            writer.memory[start : start + EVENT_STRIDE - HEADER_BYTES] = content(number)
-            writer.finish(place)
-        return look(self, data, position)
-
-    monkeypatch.setattr(EventRing, "finished", finished)
-    assert each(ring) == [7, 8]
-
-
 def test_nonsense_in_the_ring(ends: Ends) -> None:
     """The session could map it to write there: the keeper goes on for others, and moves no more than the limit."""
     start = SHAPE.size + WRITTEN_AT
