@@ -1,6 +1,6 @@
 /* The two rings of each session, which its keeper makes: one for events, one for blobs.
- * That of blobs is a ring buffer of the kernel's. That of events is our own memory where the kernel has what it takes,
- * which costs half as much an event; else one of the kernel's, too.
+ * That of blobs is a ring buffer of the kernel's. That of events is our own memory where the kernel has what it takes, as
+ * a write to it costs a tenth; else one of the kernel's, too.
  */
 #pragma once
 #include "events.h"

@@ -77,12 +77,11 @@ class Ring:
         """Finished records up to a position, or a piece of them, headers included. Raises RingStuck."""
         deadline = 0
         while self.position < end:
-            block = self._read(self._shape.reach(self.position, min(end - self.position, PIECE)))
-            count = self._shape.finished(memoryview(block), self.position)
-            if count:
-                self._advance(count)
-                return block[:count]
-            if not self._shape.may_finish(block):
+            block, header = self._read(self._shape.reach(self.position, min(end - self.position, PIECE)))
+            if block:
+                self._advance(len(block))
+                return block
+            if not self._shape.may_finish(header):
                 raise RingStuck  # it would lead out of what was written
             now = time.monotonic_ns()
             deadline = deadline or now + PATIENCE_NS
@@ -90,23 +89,25 @@ class Ring:
                 raise RingStuck
         return b""
 
-    def _read(self, count: int) -> bytes:
-        """Finished records, perhaps with others behind them; at least the first header."""
+    def _read(self, count: int) -> tuple[bytes, bytes]:
+        """The finished ones of so many bytes, and the first header."""
         while True:
             with self._barrier:
                 moved = self._moved_to - self.position
             if moved > 0:
-                return self._spooled(min(count, moved))
+                block = self._spooled(min(count, moved))
+                ready = self._shape.finished(memoryview(block), self.position)
+                return block[:ready], block[:HEADER_BYTES]
             start = self.position % self._shape.size
             with self._barrier:  # first which are finished, then what is in them
                 view = piece(self._data, start, count)
-                first = bytes(view[:HEADER_BYTES])
+                header = bytes(view[:HEADER_BYTES])
                 ready = self._shape.finished(view, self.position)
             with self._barrier:
-                block = bytes(piece(self._data, start, ready)) if ready else first
+                block = bytes(piece(self._data, start, ready))
             with self._barrier:
                 if self._moved_to <= self.position:
-                    return block
+                    return block, header
             # The keeper moved it meanwhile, and a program may have written over it.
 
     def _spooled(self, count: int) -> bytes:

@@ -52,8 +52,8 @@ class Shape:
         """How many of the bytes from a position on are records that are whole and finished."""
         raise NotImplementedError
 
-    def may_finish(self, data: bytes) -> bool:
-        """Whether that may change for the first record; else it is none."""
+    def may_finish(self, header: bytes) -> bool:
+        """Whether a record that isn't finished may be so later; else it is none."""
         raise NotImplementedError
 
 
@@ -91,9 +91,9 @@ class KernelRing(Shape):
             at += _stride(header)
         return at
 
-    def may_finish(self, data: bytes) -> bool:
+    def may_finish(self, header: bytes) -> bool:
         """See Shape."""
-        return bool(int.from_bytes(data[:4], "little") & BUSY)
+        return bool(int.from_bytes(header[:4], "little") & BUSY)
 
 
 class EventRing(Shape):
@@ -116,7 +116,7 @@ class EventRing(Shape):
         column = whole.cast("I")[:: EVENT_STRIDE // 4].tolist()
         return _equal(column, position // self.size + 1 & 0xFFFFFFFF) * EVENT_STRIDE
 
-    def may_finish(self, data: bytes) -> bool:  # noqa: ARG002 (as Shape has it)
+    def may_finish(self, header: bytes) -> bool:  # noqa: ARG002 (as Shape has it)
         """See Shape. Whatever stands there."""
         return True
 

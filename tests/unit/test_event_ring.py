@@ -6,17 +6,17 @@ import contextlib
 import mmap
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ebpf.engines import ring as ring_module
-from pytest_ebpf.engines._ffi import SharedMemory
 from pytest_ebpf.engines.ring import Ring, RingStuck
 from pytest_ebpf.engines.shapes import EVENT_STRIDE, HEADER_BYTES, WRITTEN_AT, EventRing
-from pytest_ebpf.engines.spool import HELD, Spool, spool_bytes
+from pytest_ebpf.engines.spool import HELD
+
+from .rings import Ends, made_up
 
 PAGE = mmap.PAGESIZE
 PLACES = PAGE // HEADER_BYTES
@@ -76,35 +76,10 @@ def content(number: int) -> bytes:
     return number.to_bytes(8, "little") * (EVENT_STRIDE // 8 - 1)
 
 
-class Ends(NamedTuple):
-    """Of one ring."""
-
-    writer: Writer
-    spool: Spool
-    ring: Ring
-
-
-@contextlib.contextmanager
-def made_up(limit: int = LIMIT) -> Iterator[Ends]:
-    """The programs' end of a ring, the keeper's, and the session's."""
-    fd = os.memfd_create("ring")
-    writer = Writer(fd)
-    spool = Spool(limit)
-    spool.empty([(fd, SHAPE)])
-    memory = SharedMemory(spool.fd, spool_bytes(limit), writable=True)
-    ring = Ring(fd, SHAPE, memory, 0)
-    yield Ends(writer, spool, ring)
-    ring.close()
-    spool.close()
-    os.close(fd)
-    memory.close()
-    writer.memory.close()
-
-
 @pytest.fixture
-def ends() -> Iterator[Ends]:
+def ends() -> Iterator[Ends[Writer]]:
     """All ends of one ring."""
-    with made_up() as ends:
+    with made_up(Writer, SHAPE, LIMIT) as ends:
         yield ends
 
 
@@ -128,7 +103,7 @@ def each(ring: Ring) -> list[int]:
 
 
 @pytest.mark.parametrize("moves", [True, False])
-def test_many_laps(ends: Ends, moves: bool) -> None:
+def test_many_laps(ends: Ends[Writer], moves: bool) -> None:
     """What is left from the lap before is never taken for an event of this one."""
     writer, spool, ring = ends
     count = 0
@@ -146,7 +121,7 @@ def test_many_laps(ends: Ends, moves: bool) -> None:
     assert writer.written > 20 * PLACES
 
 
-def test_full_to_the_last_place(ends: Ends) -> None:
+def test_full_to_the_last_place(ends: Ends[Writer]) -> None:
     """And again in the next lap."""
     writer, spool, ring = ends
     for lap in range(3):
@@ -159,7 +134,7 @@ def test_full_to_the_last_place(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("laps", [0, 1, 2])
-def test_an_event_that_is_being_written(ends: Ends, monkeypatch: pytest.MonkeyPatch, laps: int) -> None:
+def test_an_event_that_is_being_written(ends: Ends[Writer], monkeypatch: pytest.MonkeyPatch, laps: int) -> None:
     """What comes before it is read; then the reader gives up after a while, and nothing is lost for the next time."""
     monkeypatch.setattr(ring_module, "PATIENCE_NS", 0)
     writer, spool, ring = ends
@@ -182,7 +157,7 @@ def test_an_event_that_is_being_written(ends: Ends, monkeypatch: pytest.MonkeyPa
     assert not spool.move()
 
 
-def test_what_the_session_says_it_has_read(ends: Ends) -> None:
+def test_what_the_session_says_it_has_read(ends: Ends[Writer]) -> None:
     """Doesn't lead the keeper out of the ring."""
     words = ends.ring._spool.view.cast("Q")
     for number in range(3):
@@ -199,7 +174,7 @@ def test_what_the_session_says_it_has_read(ends: Ends) -> None:
     assert each(ends.ring) == [0, 1, 2, 4, 4, 4]
 
 
-def test_nonsense_in_the_ring(ends: Ends) -> None:
+def test_nonsense_in_the_ring(ends: Ends[Writer]) -> None:
     """The session could map it to write there: the keeper goes on for others, and moves no more than the limit."""
     start = SHAPE.size + WRITTEN_AT
     for written in (1 << 63, 3 * PLACES, 0, 1):
@@ -216,7 +191,7 @@ def test_nonsense_in_the_ring(ends: Ends) -> None:
     assert not ends.spool.move()
 
 
-def test_limit(ends: Ends) -> None:
+def test_limit(ends: Ends[Writer]) -> None:
     """What is beyond it stays in the ring, and is read from there."""
     writer, spool, ring = ends
     count = 0
@@ -242,7 +217,7 @@ STEPS = st.lists(
 @given(STEPS, st.sampled_from([SHAPE.size // 2, LIMIT]))
 def test_whatever_comes_when(steps: list[tuple[str, int]], limit: int) -> None:
     """Each event is read once, whole, in order, and none before it was finished."""
-    with pytest.MonkeyPatch.context() as patch, made_up(limit) as (writer, spool, ring):
+    with pytest.MonkeyPatch.context() as patch, made_up(Writer, SHAPE, limit) as (writer, spool, ring):
         patch.setattr(ring_module, "PATIENCE_NS", 0)
         begun: list[int] = []
         found: list[int] = []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import mmap
 import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -21,6 +20,7 @@ from pytest_ebpf.engines.shapes import BUSY, DISCARDED, KernelRing
 from pytest_ebpf.engines.spool import HELD, Spool, spool_bytes
 
 from .builders import contents
+from .rings import Ends, made_up
 
 PAGE = mmap.PAGESIZE
 SIZE = PAGE
@@ -65,52 +65,27 @@ class Writer:
 LIMIT = 5 * PAGE
 
 
-class Ends(NamedTuple):
-    """Of one ring."""
-
-    writer: Writer
-    spool: Spool
-    ring: Ring
-
-
-@contextlib.contextmanager
-def made_up(limit: int = LIMIT) -> Iterator[Ends]:
-    """The kernel's end of a ring, the keeper's, and the session's."""
-    fd = os.memfd_create("ring")
-    writer = Writer(fd)
-    spool = Spool(limit)
-    spool.empty([(fd, SHAPE)])
-    memory = SharedMemory(spool.fd, spool_bytes(limit), writable=True)
-    ring = Ring(fd, SHAPE, memory, 0)
-    yield Ends(writer, spool, ring)
-    ring.close()
-    spool.close()
-    os.close(fd)
-    memory.close()
-    writer.memory.close()
-
-
 @pytest.fixture
-def ends() -> Iterator[Ends]:
+def ends() -> Iterator[Ends[Writer]]:
     """All ends of one ring."""
-    with made_up() as ends:
+    with made_up(Writer, SHAPE, LIMIT) as ends:
         yield ends
 
 
 @pytest.fixture
-def writer(ends: Ends) -> Writer:
+def writer(ends: Ends[Writer]) -> Writer:
     """The end that a test writes to."""
     return ends.writer
 
 
 @pytest.fixture
-def spool(ends: Ends) -> Spool:
+def spool(ends: Ends[Writer]) -> Spool:
     """The end that takes away."""
     return ends.spool
 
 
 @pytest.fixture
-def ring(ends: Ends) -> Ring:
+def ring(ends: Ends[Writer]) -> Ring:
     """The end that reads."""
     return ends.ring
 
@@ -239,7 +214,7 @@ def test_limit(writer: Writer, ring: Ring, spool: Spool) -> None:
     assert writer.consumed == writer.produced
 
 
-def test_what_the_session_holds_counts(ends: Ends) -> None:
+def test_what_the_session_holds_counts(ends: Ends[Writer]) -> None:
     """The more it holds, the less is moved."""
     writer, spool, ring = ends
     words = ring._spool.view.cast("Q")
@@ -268,7 +243,7 @@ def test_machine_without_memory(writer: Writer, ring: Ring, spool: Spool, monkey
     assert each(ring) == [b"a" * 16]
 
 
-def test_nonsense_from_the_session(ends: Ends) -> None:
+def test_nonsense_from_the_session(ends: Ends[Writer]) -> None:
     """What it says it has read doesn't lead the keeper out of the ring."""
     words = ends.ring._spool.view.cast("Q")
     ends.writer.write(b"a" * 16)
@@ -309,7 +284,7 @@ def test_busy_record_is_waited_for(
     assert each(ring) == ([b"slow", b"next"] if length == 4 else [b"next"])
 
 
-def test_moved_while_it_is_read(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moved_while_it_is_read(ends: Ends[Writer], monkeypatch: pytest.MonkeyPatch) -> None:
     """What the keeper took away in the middle, and a program wrote over, is read from where it was brought."""
     writer, spool, ring = ends
     for _ in range(SIZE // 24):
@@ -341,7 +316,7 @@ STEPS = st.lists(
 @given(STEPS, st.sampled_from([PAGE, 2 * PAGE, LIMIT]))
 def test_whatever_comes_when(steps: list[tuple[str, int]], limit: int) -> None:
     """Each record is read once, whole, in order; and no more is held than may be."""
-    with made_up(limit) as (writer, spool, ring):
+    with made_up(Writer, SHAPE, limit) as (writer, spool, ring):
         written: list[bytes] = []
         found: list[bytes] = []
         for step, size in steps:
@@ -377,7 +352,7 @@ def test_begins_where_the_last_reader_stopped() -> None:
     writer.memory.close()
 
 
-def test_keeper_without_memory(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeper_without_memory(ends: Ends[Writer], monkeypatch: pytest.MonkeyPatch) -> None:
     """It can't map the records now: they stay where they are, and are moved when it can."""
 
     def refuse(*args: object, **options: object) -> NoReturn:
