@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from pytest_ebpf import InconclusiveRecording, features, standalone
-from pytest_ebpf.engines import hooks, keeper, kernel
-from pytest_ebpf.engines.base import CONTROL_BYTES, SESSION_OFFSET, TASK_BYTES
+from pytest_ebpf.engines import _ffi, hooks, keeper, kernel
+from pytest_ebpf.engines.base import CONTROL_BYTES, SESSION_OFFSET, SESSIONS, TASK_BYTES
 from pytest_ebpf.engines.keeper import KeptEngine
+from pytest_ebpf.engines.shapes import EventRing
 from pytest_ebpf.engines.variant import of_kernel
 from pytest_ebpf.integrity import MUTED_OFFSET
 from pytest_ebpf.recording import Recording
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.heavy(reason="starts the recorder anew in each test")
 
 MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_FREEZE = 2, 3, 22
 EBUSY = 16
+ARRAY_OF_MAPS = 12
 ENGINE = """
 import os, signal
 
@@ -279,6 +281,35 @@ class Tampered:
 
     def _do(self, command: int, attributes: bytes) -> None:
         kernel._bpf(command, attributes)
+
+
+def places_of_rings(pid: int) -> dict[int, int]:
+    """The numbers of a keeper's arrays in which programs find the rings, by how many places they have."""
+    found = {}
+    for each in Path(f"/proc/{pid}/fdinfo").iterdir():
+        told = dict(line.split(":", 1) for line in each.read_text().splitlines() if ":" in line)
+        if int(told.get("map_type", 0)) == ARRAY_OF_MAPS:
+            found[int(told["max_entries"])] = int(told["map_id"])
+    return found
+
+
+@pytest.mark.parametrize("ring", ["events", "blobs"])
+def test_a_ring_is_taken_away(session: Session, recording: Recording, ring: str) -> None:
+    """What the programs would have written to it is lost, and the recording says so."""
+    assert session.started is not None
+    index = session.started.session
+    has_own = isinstance(session._events._shape, EventRing)
+    size = SESSIONS if ring == "events" and has_own else 2 * SESSIONS
+    places = kernel.map_by_number(places_of_rings(session.engine.pid)[size])
+    _ffi.remove_ring(places, index if size == SESSIONS else 2 * index + (ring == "blobs"))
+    os.close(places)
+    with contextlib.suppress(OSError):
+        Path("/nowhere").stat()
+    assert not recording.complete
+    with pytest.raises(InconclusiveRecording):
+        recording.assert_no_file_access("/nowhere")
+    session.check()
+    assert "the memory that the eBPF programs write to was replaced" in [gap.reason for gap in session.damage]
 
 
 @pytest.mark.parametrize("word", [SEGMENT, SELF_PID, TAG, NOW])
