@@ -79,11 +79,12 @@ NOTES = """
   and paths. Two readings of the clock are half of what a getppid costs beyond the empty programs. A ring buffer of the
   kernel's takes a lock with interrupts off for each event; so events go to memory of our own, to a place that one
   atomic addition gives, and a getppid costs less than the least record does in the kernel's. Of several tables made one
-  after the other it stood at the limit, or below, down to 1.45 x; on busier days a little above, up to 1.54 x. With
-  engine bcc, and before Linux 5.18, it is still the kernel's ring. Tried, and not taken: the ring's two positions in an
-  array that the kernel looks into without a call, three times in turn with this: 1.49, 1.51 and 1.52 x, where this took
-  1.53, 1.53 and 1.54. Some 2 % of a getppid, nothing to be seen in open, close and stat; it would have taken another
-  piece of shared memory, and a second moment at which a session learns where its ring is.
+  after the other it stood at the limit, or below, down to 1.45 x; on another day from 1.45 to
+  1.54 x. With engine bcc, and before Linux 5.18, it is still the kernel's ring. Tried, and not taken: the ring's two
+  positions in an array that the kernel looks into without a call, by programs that nobody read from and that didn't
+  look for room, three times in turn with this: 1.51, 1.49 and 1.52 x, where this took 1.53, 1.53 and 1.54. So at most
+  some 2 % of a getppid, and nothing to be seen in open, close and stat; it would have taken another piece of shared
+  memory, and a second moment at which a session learns where its ring is.
 - **open and close** are two such calls, and a third record for the path. The path is copied from the program's
   memory, by a helper that goes through three functions, and what an open file is told by is read from the kernel's,
   name by name up to the root, at the end of the open and at the start of the close: the counts of renames and mounts
