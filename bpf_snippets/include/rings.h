@@ -87,7 +87,10 @@ _Static_assert(EVENT_PLACES * sizeof(struct place) % 65536 == 0, "a page begins 
 /* An array is the same kind as one of another length only if it may be another map's element. */
 MAP_OF_ARRAYS(event_rings, struct place, SESSIONS);
 
-#define WAKE_PLACES (WAKE_BYTES / sizeof(struct place))
+/* So many, and not more, as a wake takes far longer than an event. Here numbers tell exactly which events are behind a
+ * quarter, but that the reader may move on after a program has looked where it is: hence more than one.
+ */
+#define WAKE_PLACES 16
 
 /* By a record in the ring of blobs, which is given up, and which readers pass over as they do any: with a header. Is that
  * ring full, the keeper looks every moment anyway.
@@ -125,7 +128,7 @@ INLINE long write_event(u32 session, struct event *event, u64 spare)
 		return -1;
 	place->event = *event;
 	STORE_LAST(&place->lap, number / EVENT_PLACES + 1);
-	if (wakes(held, EVENT_PLACES, WAKE_PLACES))
+	if (wakes(number - read, EVENT_PLACES, WAKE_PLACES))
 		wake_keeper(session);
 	return 0;
 }
